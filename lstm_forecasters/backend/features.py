@@ -1,0 +1,188 @@
+"""Windows to the columns that a network reads.
+
+History columns (D): value, observed, value one season before and whether it is
+known, then past and known-future covariates, each followed by its mask.
+Horizon columns (E): reference path, position, then the known-future covariates,
+their difference from the time step that the reference repeats, and their mask.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lstm_forecasters.backend.normalization import Frame, frame_windows
+from lstm_forecasters.backend.windows import Layout, WindowBatch
+
+__all__ = ["NetworkInput", "assemble", "horizon_columns", "history_columns"]
+
+
+@dataclass(kw_only=True, eq=False)
+class NetworkInput:
+    """What a network reads, and the frame that leads back to the user's units.
+
+    Where channels are forecast by themselves, B counts every channel of every
+    window, and C is 1.
+    """
+
+    history: Tensor  # (B, L, D) float32
+    horizon: Tensor  # (B, H, E) float32
+    static: Tensor  # (B, S) float32
+    frame: Frame
+    target: Tensor | None = None  # (B, H, C) float32, normalised
+    weight: Tensor | None = None  # (B, H, C) float32
+
+    def __getitem__(self, rows: slice | Tensor) -> NetworkInput:
+        """Return some of the windows."""
+        frame = self.frame
+        return NetworkInput(
+            history=self.history[rows],
+            horizon=self.horizon[rows],
+            static=self.static[rows],
+            frame=Frame(
+                center=frame.center[rows], scale=frame.scale[rows], path=frame.path[rows]
+            ),
+            target=None if self.target is None else self.target[rows],
+            weight=None if self.weight is None else self.weight[rows],
+        )
+
+
+def history_columns(layout: Layout) -> int:
+    """Return D, the number of columns of the history."""
+    covariates = len(layout.past_covariates) + len(layout.future_covariates)
+    return 4 * layout.n_channels + 2 * covariates
+
+
+def horizon_columns(layout: Layout) -> int:
+    """Return E, the number of columns of the horizon."""
+    return layout.n_channels + 1 + 3 * len(layout.future_covariates)
+
+
+def assemble(
+    batch: WindowBatch, layout: Layout, means: Tensor, scales: Tensor, steps: int
+) -> NetworkInput:
+    """Normalise a batch of windows and assemble the network's columns.
+
+    Parameters
+    ----------
+    batch : WindowBatch
+        Windows in the user's units.
+    layout : Layout
+        What the windows hold.
+    means, scales : torch.Tensor of shape (P + Q + S,), float64
+        Location and scale of the covariates in the training data.
+    steps : int
+        Horizon to prepare, the layout's or a longer one.
+    """
+    if layout.n_channels == 1:
+        batch = _fold_channels(batch)
+    lookback, device = layout.lookback, batch.history.device
+    frame = frame_windows(
+        batch.history,
+        batch.observed,
+        batch.period,
+        batch.scale_floor,
+        batch.level,
+        batch.spread,
+        lookback=lookback,
+        steps=steps,
+        output_shift=layout.output_shift,
+        seasonal=layout.seasonal_reference,
+    )
+    values = frame.normalise(batch.history)  # (B, W, C)
+    before = torch.arange(-lookback, 0, device=device) - batch.period[:, None]
+    before = (before + values.shape[1])[:, :, None].expand(-1, -1, values.shape[2])
+    lagged = values.gather(1, before)
+    n_past, n_future = len(layout.past_covariates), len(layout.future_covariates)
+    history = [
+        values[:, -lookback:].nan_to_num(),
+        batch.observed[:, -lookback:],
+        lagged.nan_to_num(),
+        (~lagged.isnan()),
+    ]
+    position = torch.arange(1, steps + 1, device=device) / layout.horizon
+    position = (position / (1 + position)).expand(len(values), steps)[:, :, None]
+    horizon = [frame.path, position]
+    if n_past:
+        history += _standardise(
+            batch.past_covariates[:, -lookback:], means[:n_past], scales[:n_past]
+        )
+    if n_future:
+        known = slice(n_past, n_past + n_future)
+        future, mask = _standardise(batch.future_covariates, means[known], scales[known])
+        now = values.shape[1]
+        history += [future[:, now - lookback : now], mask[:, now - lookback : now]]
+        horizon += _ahead_of_reference(future, mask, batch.period, layout, now, steps)
+    static = (batch.static_covariates - means[n_past + n_future :]) / scales[
+        n_past + n_future :
+    ]
+    network_input = NetworkInput(
+        history=torch.cat([column.float() for column in history], 2),
+        horizon=torch.cat([column.float() for column in horizon], 2),
+        static=static.nan_to_num().float(),
+        frame=frame,
+        weight=batch.weight,
+    )
+    if batch.target is not None:
+        network_input.target = frame.normalise(batch.target).float()
+    return network_input
+
+
+def _fold_channels(batch: WindowBatch) -> WindowBatch:
+    """Make every channel a window of its own: (B, T, C) to (B * C, T, 1)."""
+    n_channels = batch.history.shape[2]
+    if n_channels == 1:
+        return batch
+
+    def fold(values: Tensor | None) -> Tensor | None:
+        if values is None:
+            return None
+        return values.movedim(-1, 1).flatten(0, 1).unsqueeze(-1)
+
+    def repeat(values: Tensor) -> Tensor:
+        return values.repeat_interleave(n_channels, 0)
+
+    return WindowBatch(
+        history=fold(batch.history),
+        observed=fold(batch.observed),
+        period=repeat(batch.period),
+        scale_floor=fold(batch.scale_floor),
+        level=fold(batch.level),
+        spread=fold(batch.spread),
+        past_covariates=repeat(batch.past_covariates),
+        future_covariates=repeat(batch.future_covariates),
+        static_covariates=repeat(batch.static_covariates),
+        target=fold(batch.target),
+        weight=fold(batch.weight),
+    )
+
+
+def _standardise(values: Tensor, means: Tensor, scales: Tensor) -> list[Tensor]:
+    """Return standardised covariates, 0 where missing, and their mask."""
+    missing = values.isnan()
+    return [((values - means) / scales).nan_to_num(), (~missing).double()]
+
+
+def _ahead_of_reference(
+    future: Tensor, mask: Tensor, period: Tensor, layout: Layout, now: int, steps: int
+) -> list[Tensor]:
+    """Return future covariates, their change since the reference, and their mask.
+
+    A forecast is a difference from what was seen at the reference, so what explains
+    it is the difference of the covariates between the two time steps.
+    """
+    first = now + layout.output_shift
+    ahead = slice(first, first + steps)
+    if layout.seasonal_reference:
+        offset = torch.arange(
+            layout.output_shift, layout.output_shift + steps, device=future.device
+        )
+        seen = now - period[:, None] + offset % period[:, None]
+    else:
+        seen = torch.full((len(future), steps), now - 1, device=future.device)
+    seen = seen[:, :, None].expand(-1, -1, future.shape[2])
+    both = mask[:, ahead] * mask.gather(1, seen)
+    change = (future[:, ahead] - future.gather(1, seen)) * both
+    return [future[:, ahead], change, mask[:, ahead]]

@@ -1,0 +1,138 @@
+"""One module from windows in the user's units to forecasts in the user's units."""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor, nn
+
+from lstm_forecasters.backend.features import (
+    NetworkInput,
+    assemble,
+    history_columns,
+    horizon_columns,
+)
+from lstm_forecasters.backend.likelihoods import Likelihood
+from lstm_forecasters.backend.networks import NetworkSizes, build_network
+from lstm_forecasters.backend.networks.layers import draw_parameters
+from lstm_forecasters.backend.windows import Layout, Panel, WindowBatch
+from lstm_forecasters.specs import Architecture
+
+__all__ = ["ForecastModel"]
+
+
+class ForecastModel(nn.Module):
+    """Normalise, assemble the columns, run the network, restore the units.
+
+    Parameters
+    ----------
+    spec : Architecture
+        What the network is.
+    layout : Layout
+        What a window holds.
+    likelihood : Likelihood
+        What the network's outputs mean.
+    """
+
+    covariate_means: Tensor
+    covariate_scales: Tensor
+
+    def __init__(
+        self, spec: Architecture, layout: Layout, likelihood: Likelihood
+    ) -> None:
+        super().__init__()
+        self.spec = spec.with_segments_of(layout.period)
+        self.layout = layout
+        self.likelihood = likelihood
+        n_future = len(layout.future_covariates)
+        n_static = len(layout.static_covariates)
+        n_covariates = len(layout.past_covariates) + n_future + n_static
+        self.network = build_network(
+            self.spec,
+            NetworkSizes(
+                lookback=layout.lookback,
+                horizon=layout.horizon,
+                history_columns=history_columns(layout),
+                horizon_columns=horizon_columns(layout),
+                static_columns=n_static,
+                known_future=n_future,
+                n_channels=layout.n_channels,
+                n_parameters=likelihood.n_parameters,
+            ),
+        )
+        zeros = torch.zeros(n_covariates, dtype=torch.float64)
+        self.register_buffer("covariate_means", zeros)
+        self.register_buffer("covariate_scales", torch.ones_like(zeros))
+
+    @classmethod
+    def create(
+        cls,
+        spec: Architecture,
+        layout: Layout,
+        likelihood: Likelihood,
+        generator: Generator,
+    ) -> ForecastModel:
+        """Return a model whose parameters are all drawn from one generator."""
+        with torch.device("meta"):
+            model = cls(spec, layout, likelihood)
+        model.to_empty(device="cpu")
+        model.covariate_means.zero_()
+        model.covariate_scales.fill_(1.0)
+        draw_parameters(model.network, generator)
+        return model
+
+    @property
+    def decodes_any_horizon(self) -> bool:
+        """Whether one pass reaches beyond the trained horizon."""
+        return self.spec.structure == "seq2seq"
+
+    def measure_covariates(self, panel: Panel) -> None:
+        """Take location and scale of the covariates from the training data."""
+        columns = [panel.past_covariates, panel.future_covariates]
+        columns.append(panel.static_covariates)
+        for values, rows in zip(columns, self._covariate_slices(), strict=True):
+            for offset, column in enumerate(values.T):
+                seen = torch.from_numpy(column[column == column])
+                if len(seen):
+                    spread = seen.std(correction=0)
+                    index = rows.start + offset
+                    self.covariate_means[index] = seen.mean()
+                    self.covariate_scales[index] = spread if spread > 0 else 1.0
+
+    def _covariate_slices(self) -> list[slice]:
+        """Return where past, future and static covariates stand in the statistics."""
+        n_past = len(self.layout.past_covariates)
+        n_known = n_past + len(self.layout.future_covariates)
+        n_all = n_known + len(self.layout.static_covariates)
+        return [slice(0, n_past), slice(n_past, n_known), slice(n_known, n_all)]
+
+    def prepare(self, batch: WindowBatch, steps: int | None = None) -> NetworkInput:
+        """Return what the network reads of windows in the user's units."""
+        steps = self.layout.horizon if steps is None else steps
+        return assemble(
+            batch, self.layout, self.covariate_means, self.covariate_scales, steps
+        )
+
+    def forward(
+        self, columns: NetworkInput, generator: Generator | None = None
+    ) -> Tensor:
+        """Return the likelihood's parameters (B, H, C, K) in normalised units."""
+        raw = self.network(columns.history, columns.horizon, columns.static, generator)
+        return self.likelihood.parameters(raw, columns.frame.path)
+
+    def forecast(self, batch: WindowBatch, steps: int | None = None) -> Tensor:
+        """Return parameters (B, H, C, K) in the user's units, in float64.
+
+        Channels that are forecast by themselves stand side by side again.
+        """
+        columns = self.prepare(batch, steps)
+        parameters = self(columns).double()
+        frame = columns.frame
+        center, scale = (
+            part[:, None].expand(parameters.shape[:3])
+            for part in (frame.center, frame.scale)
+        )
+        parameters = self.likelihood.restore(parameters, center, scale)
+        if self.layout.n_channels == 1:
+            folded = parameters.unflatten(0, (-1, batch.history.shape[2]))
+            parameters = folded.squeeze(3).transpose(1, 2)
+        return parameters

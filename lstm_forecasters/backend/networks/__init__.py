@@ -1,0 +1,23 @@
+"""The structures: one file each, built by ``build_network``.
+
+Every network maps ``(history (B, L, D), horizon (B, H, E), static (B, S))`` to raw
+parameters ``(B, H, C, K)`` in normalised units; column 0 is the location, as a
+difference from the reference path. A network that was just built returns zeros:
+before training, the forecast is the reference.
+"""
+
+from __future__ import annotations
+
+from lstm_forecasters.backend.networks.direct import DirectLSTM
+from lstm_forecasters.backend.networks.layers import NetworkSizes
+from lstm_forecasters.backend.networks.seq2seq import Seq2SeqLSTM
+from lstm_forecasters.specs import Architecture
+
+__all__ = ["DirectLSTM", "NetworkSizes", "Seq2SeqLSTM", "build_network"]
+
+STRUCTURES = {"direct": DirectLSTM, "seq2seq": Seq2SeqLSTM}
+
+
+def build_network(spec: Architecture, sizes: NetworkSizes) -> DirectLSTM | Seq2SeqLSTM:
+    """Return the network of an architecture, with parameters not yet drawn."""
+    return STRUCTURES[spec.structure](spec, sizes)

@@ -1,0 +1,85 @@
+"""Vanilla, stacked and bidirectional: an encoder and a head for all steps at once."""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor, nn
+
+from lstm_forecasters.backend.networks.layers import LSTMStack, NetworkSizes, Segments
+from lstm_forecasters.specs import Architecture
+
+__all__ = ["DirectLSTM"]
+
+
+class DirectLSTM(nn.Module):
+    """An LSTM reads the lookback; its final state forecasts the whole horizon.
+
+    The head sees the final state of the last layer, of both directions where there
+    are two. Known-future covariates meet that state step by step.
+
+    Parameters
+    ----------
+    spec : Architecture
+        The architecture, with its segment length decided.
+    sizes : NetworkSizes
+        Columns, lengths and parameters.
+    """
+
+    def __init__(self, spec: Architecture, sizes: NetworkSizes) -> None:
+        super().__init__()
+        assert spec.segment_length is not None
+        hidden, length = spec.hidden_size, spec.segment_length
+        self.sizes = sizes
+        segmented = length > 1
+        self.segments = (
+            Segments(sizes.history_columns, length, hidden) if segmented else None
+        )
+        self.lstm = LSTMStack(
+            hidden if segmented else sizes.history_columns,
+            hidden,
+            spec.num_layers,
+            spec.dropout,
+            bidirectional=spec.bidirectional,
+        )
+        width = hidden * (2 if spec.bidirectional else 1) + sizes.static_columns
+        outputs = sizes.n_channels * sizes.n_parameters
+        self.head = nn.Linear(width, sizes.horizon * outputs)
+        if sizes.known_future:
+            self.state_to_step = nn.Linear(width, hidden)
+            self.future_to_step = nn.Linear(sizes.horizon_columns, hidden)
+            self.step_head = nn.Linear(hidden, outputs)
+            self.future_head = nn.Linear(sizes.horizon_columns, outputs, bias=False)
+        self.linear_path = (
+            nn.Linear(
+                sizes.lookback * sizes.n_channels,
+                sizes.horizon * sizes.n_channels,
+                bias=False,
+            )
+            if spec.linear_path
+            else None
+        )
+
+    def forward(
+        self,
+        history: Tensor,
+        horizon: Tensor,
+        static: Tensor,
+        generator: Generator | None = None,
+    ) -> Tensor:
+        """Return raw parameters (B, H, C, K)."""
+        sizes = self.sizes
+        shape = (sizes.horizon, sizes.n_channels, sizes.n_parameters)
+        sequence = history if self.segments is None else self.segments(history)
+        _, states = self.lstm(sequence, generator=generator)
+        summary = states[-1][0].movedim(0, 1).flatten(1)  # (B, hidden * directions)
+        summary = torch.cat([summary, static], 1)
+        raw = self.head(summary).unflatten(1, shape)
+        if sizes.known_future:
+            step = self.state_to_step(summary)[:, None] + self.future_to_step(horizon)
+            effect = self.step_head(torch.relu(step)) + self.future_head(horizon)
+            raw = raw + effect.unflatten(2, shape[1:])
+        if self.linear_path is not None:
+            values = history[:, :, : sizes.n_channels].flatten(1)
+            straight = self.linear_path(values).unflatten(1, shape[:2])
+            raw = torch.cat([raw[..., :1] + straight[..., None], raw[..., 1:]], 3)
+        return raw

@@ -1,0 +1,136 @@
+"""Encoder-decoder: one LSTM reads the lookback, another writes the forecasts."""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional
+
+from lstm_forecasters.backend.networks.layers import (
+    LSTMStack,
+    NetworkSizes,
+    Segments,
+    State,
+)
+from lstm_forecasters.specs import EncoderDecoderLSTM
+
+__all__ = ["Seq2SeqLSTM"]
+
+
+class Seq2SeqLSTM(nn.Module):
+    """A decoder that is fed its own forecasts and runs to any horizon.
+
+    The decoder starts from the encoder's final states. At each turn it reads the
+    forecasts of its last turn and the horizon columns of the next segment, and
+    writes one segment of forecasts. It runs freely in training as in forecasting,
+    so that it learns on the inputs it will meet. The linear path reads the lookback,
+    and again the latest forecasts after every trained horizon.
+
+    Parameters
+    ----------
+    spec : EncoderDecoderLSTM
+        The architecture, with its segment length decided.
+    sizes : NetworkSizes
+        Columns, lengths and parameters.
+    """
+
+    def __init__(self, spec: EncoderDecoderLSTM, sizes: NetworkSizes) -> None:
+        super().__init__()
+        assert spec.segment_length is not None
+        hidden = spec.hidden_size
+        self.sizes = sizes
+        self.reverse = spec.reverse_lookback
+        self.length = min(spec.segment_length, sizes.horizon)
+        segmented = spec.segment_length > 1
+        self.segments = (
+            Segments(sizes.history_columns, spec.segment_length, hidden)
+            if segmented
+            else None
+        )
+        self.encoder = LSTMStack(
+            hidden if segmented else sizes.history_columns,
+            hidden,
+            spec.num_layers,
+            spec.dropout,
+        )
+        written = self.length * sizes.n_channels
+        self.decoder = LSTMStack(
+            written + self.length * sizes.horizon_columns + sizes.static_columns,
+            hidden,
+            spec.num_layers,
+            spec.dropout,
+        )
+        self.head = nn.Linear(hidden, written * sizes.n_parameters)
+        self.future_head = (
+            nn.Linear(
+                sizes.horizon_columns, sizes.n_channels * sizes.n_parameters, bias=False
+            )
+            if sizes.known_future
+            else None
+        )
+        self.linear_path = (
+            nn.Linear(
+                sizes.lookback * sizes.n_channels,
+                sizes.horizon * sizes.n_channels,
+                bias=False,
+            )
+            if spec.linear_path
+            else None
+        )
+
+    def forward(
+        self,
+        history: Tensor,
+        horizon: Tensor,
+        static: Tensor,
+        generator: Generator | None = None,
+    ) -> Tensor:
+        """Return raw parameters (B, steps, C, K) for all steps of the horizon columns."""
+        sequence = history.flip(1) if self.reverse else history
+        if self.segments is not None:
+            sequence = self.segments(sequence)
+        _, state = self.encoder(sequence, generator=generator)
+        known = history[:, :, : self.sizes.n_channels]  # (B, L, C), then forecasts
+        blocks: list[Tensor] = []
+        for first in range(0, horizon.shape[1], self.sizes.horizon):
+            columns = horizon[:, first : first + self.sizes.horizon]
+            raw, state = self._decode_block(known, columns, static, state, generator)
+            location = columns[:, :, : self.sizes.n_channels] + raw[..., 0]
+            known = torch.cat([known, location], 1)[:, -self.sizes.lookback :]
+            blocks.append(raw)
+        return torch.cat(blocks, 1)
+
+    def _decode_block(
+        self,
+        known: Tensor,
+        columns: Tensor,
+        static: Tensor,
+        state: State,
+        generator: Generator | None,
+    ) -> tuple[Tensor, State]:
+        """Decode one trained horizon: raw parameters (B, H, C, K) and the state."""
+        sizes, length = self.sizes, self.length
+        shape = (sizes.n_channels, sizes.n_parameters)
+        padding = -sizes.horizon % length
+        padded = functional.pad(columns, (0, 0, 0, padding))
+        turns = padded.unflatten(1, (-1, length)).flatten(2).unbind(1)
+        paths = padded[:, :, : sizes.n_channels].unflatten(1, (-1, length))
+        straight = torch.zeros_like(paths)
+        if self.linear_path is not None:
+            line = self.linear_path(known.flatten(1)).unflatten(1, (-1, shape[0]))
+            line = functional.pad(line, (0, 0, 0, padding))
+            straight = line.unflatten(1, (-1, length))
+        previous = functional.pad(known, (0, 0, max(0, length - known.shape[1]), 0))
+        previous = previous[:, -length:].flatten(1)
+        outputs: list[Tensor] = []
+        for turn, turn_columns in enumerate(turns):
+            step = torch.cat([previous, turn_columns, static], 1)[:, None]
+            hidden, state = self.decoder(step, state, generator)
+            raw = self.head(hidden[:, 0]).unflatten(1, (length, *shape))
+            if self.future_head is not None:
+                effect = self.future_head(turn_columns.unflatten(1, (length, -1)))
+                raw = raw + effect.unflatten(2, shape)
+            location = raw[..., 0] + straight[:, turn]
+            outputs.append(torch.cat([location[..., None], raw[..., 1:]], 3))
+            previous = (location + paths[:, turn]).flatten(1)
+        return torch.cat(outputs, 1)[:, : sizes.horizon], state

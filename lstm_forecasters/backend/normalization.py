@@ -1,0 +1,107 @@
+"""Each window's own reference and scale: to the network's units and back.
+
+A network never sees the level of a series. It reads differences from the last
+value over the window's own scale, and what it forecasts is the difference from a
+reference path, the seasonal naive forecast or the last value. All of it is
+computed in float64, so that small movements on a large level survive; only what
+the network reads is float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["Frame", "frame_windows"]
+
+FLOOR_OF_CHANGE = 0.1
+"""Least scale of a window, as a share of the series' mean absolute change so far."""
+
+FLOOR_OF_LEVEL = 1e-13
+"""Least scale of a window, as a share of its level: float64 keeps 16 digits."""
+
+
+@dataclass(kw_only=True, eq=False)
+class Frame:
+    """The coordinates in which a network sees a batch of windows.
+
+    ``center`` and ``scale`` are (B, C) in the user's units, ``path`` is the
+    reference forecast (B, H, C) in normalised units.
+    """
+
+    center: Tensor
+    scale: Tensor
+    path: Tensor
+
+    def normalise(self, values: Tensor) -> Tensor:
+        """Return values (B, T, C) in normalised units, in float64."""
+        return (values - self.center[:, None]) / self.scale[:, None]
+
+    def restore(self, values: Tensor) -> Tensor:
+        """Return normalised values (B, T, C) in the user's units, in float64."""
+        return values.double() * self.scale[:, None] + self.center[:, None]
+
+
+def frame_windows(
+    history: Tensor,
+    observed: Tensor,
+    period: Tensor,
+    scale_floor: Tensor,
+    level: Tensor,
+    spread: Tensor,
+    *,
+    lookback: int,
+    steps: int,
+    output_shift: int = 0,
+    seasonal: bool = True,
+) -> Frame:
+    """Measure windows and return the frames in which to read them.
+
+    Parameters
+    ----------
+    history, observed, period, scale_floor, level, spread : torch.Tensor
+        As in ``WindowBatch``.
+    lookback : int
+        Last steps of the history, whose spread is the scale.
+    steps : int
+        Length of the reference path.
+    output_shift : int, default=0
+        Steps between the cutoff and the path.
+    seasonal : bool, default=True
+        Whether the path is the seasonal naive forecast or the last value.
+    """
+    last = history[:, -1]  # (B, C), NaN where nothing was ever observed
+    center = torch.where(last.isnan(), level, last)
+    scale = _spread(history[:, -lookback:], observed[:, -lookback:])
+    scale = torch.where(last.isnan(), spread, scale)
+    scale = torch.maximum(scale, FLOOR_OF_CHANGE * scale_floor)
+    tiny = torch.finfo(scale.dtype).tiny
+    scale = torch.maximum(scale, FLOOR_OF_LEVEL * center.abs()).clamp_min(tiny)
+    if seasonal:
+        path = _seasonal_path(history, period, steps, output_shift)
+    else:
+        path = last[:, None].expand(-1, steps, -1)
+    path = (path - center[:, None]) / scale[:, None]
+    return Frame(center=center, scale=scale, path=path.nan_to_num().float())
+
+
+def _spread(values: Tensor, observed: Tensor) -> Tensor:
+    """Mean absolute deviation of the observed values from their mean, (B, C)."""
+    count = observed.sum(1, dtype=values.dtype).clamp_min(1)
+    known = observed > 0
+    mean = torch.where(known, values, 0.0).sum(1) / count
+    deviation = torch.where(known, values - mean[:, None], 0.0).abs()
+    return deviation.sum(1) / count
+
+
+def _seasonal_path(
+    history: Tensor, period: Tensor, steps: int, output_shift: int
+) -> Tensor:
+    """Repeat the last season of the history, (B, steps, C)."""
+    ahead = torch.arange(output_shift, output_shift + steps, device=history.device)
+    back = period[:, None] - ahead % period[:, None]  # (B, steps), 1 is the last value
+    index = (history.shape[1] - back)[:, :, None].expand(-1, -1, history.shape[2])
+    path = history.gather(1, index)
+    return torch.where(path.isnan(), history[:, -1:], path)

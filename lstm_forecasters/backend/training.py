@@ -1,0 +1,301 @@
+"""The loop and its default recipe: seeds, early stop, device, progress."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+from tqdm import tqdm
+
+from lstm_forecasters.backend.features import NetworkInput
+from lstm_forecasters.backend.model import ForecastModel
+from lstm_forecasters.backend.windows import Windows
+from lstm_forecasters.errors import TrainingError
+
+__all__ = ["Recipe", "Trainer", "default_steps", "training_windows"]
+
+MICRO_BATCH_CELLS = 2**19
+"""Most batch x steps x units at a time: beyond it the LSTM's workspace passes what
+the C allocator keeps, and every step pays for fresh pages."""
+
+BLOCK_CELLS = 2**17
+"""History values that are gathered and normalised at a time, for several steps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a network learns.
+
+    Parameters
+    ----------
+    max_steps : int or None, default=None
+        Optimiser steps. ``None`` grows them with the data, from 300 to 2000.
+    batch_size : int, default=64
+        Windows of each step.
+    learning_rate : float, default=5e-3
+        Largest learning rate of Adam; it warms up and then falls along a cosine.
+    validation_fraction : float, default=0.0
+        Share of the forecast origins, the latest ones, kept for validation. Above 0,
+        training stops early and the best weights are kept.
+    patience : int, default=10
+        Validations without improvement before training stops.
+    gradient_clip : float, default=1.0
+        Largest norm of the gradient.
+    """
+
+    max_steps: int | None = None
+    batch_size: int = 64
+    learning_rate: float = 5e-3
+    validation_fraction: float = 0.0
+    patience: int = 10
+    gradient_clip: float = 1.0
+
+
+def default_steps(n_windows: int) -> int:
+    """Return the optimiser steps for a number of training windows."""
+    return int(min(2000, max(300, 300 * (n_windows / 500) ** 0.27)))
+
+
+def training_windows(
+    windows: Windows, validation_fraction: float = 0.0
+) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor] | None]:
+    """Return series and steps of the windows to train on, and to validate on.
+
+    A series longer than lookback and horizon gives its full windows; a shorter one
+    also those that are padded on the left. Windows that reach beyond the end take
+    part with the steps that exist.
+    """
+    layout, lengths = windows.layout, windows.lengths
+    last = lengths - layout.output_shift  # one beyond the last origin
+    first = np.clip(np.minimum(layout.lookback, lengths - layout.reach), 1, None)
+    n_origins = np.maximum(last - first, 0)
+    n_validation = np.floor(n_origins * validation_fraction).astype(int)
+    gap = np.where(n_validation > 0, layout.reach - 1, 0)
+    n_training = np.maximum(n_origins - n_validation - gap, 0)
+    training = _origins(first, n_training)
+    if validation_fraction == 0:
+        return training, None
+    return training, _origins(last - n_validation, n_validation)
+
+
+def _origins(first: np.ndarray, counts: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Return series and step of ``counts`` consecutive origins of every series."""
+    series = np.repeat(np.arange(len(counts)), counts)
+    offset = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return torch.from_numpy(series), torch.from_numpy(first[series] + offset)
+
+
+class Trainer:
+    """Train a model on windows, step by step.
+
+    Parameters
+    ----------
+    model : ForecastModel
+        Trained in place.
+    windows : Windows
+        All windows of the training series.
+    recipe : Recipe
+        How to train.
+    generator : torch.Generator
+        Source of all randomness.
+    device : str or torch.device, default="cpu"
+        Where to train; the model returns to the CPU afterwards.
+    verbose : bool, default=False
+        Whether to show a progress bar with the loss.
+    """
+
+    def __init__(
+        self,
+        model: ForecastModel,
+        windows: Windows,
+        recipe: Recipe,
+        generator: Generator,
+        *,
+        device: str | torch.device = "cpu",
+        verbose: bool = False,
+    ) -> None:
+        self.model = model
+        self.windows = windows
+        self.recipe = recipe
+        self.generator = generator
+        self.device = torch.device(device)
+        self.verbose = verbose
+        self.training, self.validation = training_windows(
+            windows, recipe.validation_fraction
+        )
+        n_windows = len(self.training[0])
+        if n_windows == 0:
+            raise TrainingError(
+                "no window to train on: the longest series has "
+                f"{windows.lengths.max()} time steps and validation_fraction is "
+                f"{recipe.validation_fraction}. Pass longer series, a shorter horizon "
+                "or validation_fraction=0."
+            )
+        self.n_steps = recipe.max_steps or default_steps(n_windows)
+        self.batch_size = min(recipe.batch_size, n_windows)
+
+    def run(self) -> ForecastModel:
+        """Train; on Ctrl-C, keep the best network so far and raise again."""
+        self.model.to(self.device).train()
+        self._best = _Best(self.model, self.recipe.patience)
+        try:
+            self._loop()
+        finally:
+            self._best.restore()
+            self.model.cpu().eval()
+            self.model.requires_grad_(True)
+        self._check_finite()
+        return self.model
+
+    def _loop(self) -> None:
+        """Run the optimiser steps."""
+        optimizer = torch.optim.Adam(
+            self.model.parameters(), lr=self.recipe.learning_rate, fused=True
+        )
+        every = max(10, self.n_steps // 40)
+        with tqdm(
+            total=self.n_steps, disable=not self.verbose, desc="fit", unit="step"
+        ) as bar:
+            for step, batch in enumerate(self._batches()):
+                rate = self.recipe.learning_rate * _schedule(step, self.n_steps)
+                optimizer.param_groups[0]["lr"] = rate
+                loss = self.step(optimizer, batch)
+                bar.update()
+                if self.verbose and step % every == 0:
+                    bar.set_postfix(loss=f"{loss.item():.4f}")
+                if (
+                    self.validation is not None
+                    and (step + 1) % every == 0
+                    and self._best.is_final(self.validate())
+                ):
+                    break
+
+    def step(self, optimizer: torch.optim.Optimizer, batch: NetworkInput) -> Tensor:
+        """Take one optimiser step on a batch and return its loss."""
+        optimizer.zero_grad()
+        assert batch.weight is not None
+        total_weight = batch.weight.sum().clamp_min(1e-12)
+        loss = torch.zeros((), device=self.device)
+        size = self._micro_batch_size(batch)
+        for first in range(0, len(batch.history), size):
+            part = batch[first : first + size]
+            part_loss = self.loss(part) / total_weight
+            part_loss.backward()
+            loss += part_loss.detach()
+        torch.nn.utils.clip_grad_norm_(
+            self.model.parameters(), self.recipe.gradient_clip
+        )
+        optimizer.step()
+        return loss
+
+    def loss(self, batch: NetworkInput) -> Tensor:
+        """Return the weighted sum of the losses of a batch."""
+        assert batch.target is not None
+        assert batch.weight is not None
+        parameters = self.model(batch, self.generator)
+        return (self.model.likelihood.loss(parameters, batch.target) * batch.weight).sum()
+
+    def validate(self) -> float:
+        """Return the mean loss on the validation windows."""
+        assert self.validation is not None
+        self.model.eval()
+        loss, weight = 0.0, 0.0
+        with torch.no_grad():
+            for rows in torch.arange(len(self.validation[0])).split(1024):
+                batch = self._gather(self.validation, rows)
+                assert batch.weight is not None
+                loss += self.loss(batch).item()
+                weight += batch.weight.sum().item()
+        self.model.train()
+        return loss / max(weight, 1e-12)
+
+    def _batches(self) -> Iterator[NetworkInput]:
+        """Yield one batch for every step, prepared several steps at a time."""
+        window_cells = self.windows.layout.context * self.model.layout.n_channels
+        per_block = max(1, BLOCK_CELLS // (self.batch_size * window_cells))
+        order = self._shuffled_rows()
+        remaining = self.n_steps
+        while remaining:
+            n_batches = min(per_block, remaining)
+            rows = torch.cat([next(order) for _ in range(n_batches)])
+            with torch.no_grad():
+                block = self._gather(self.training, rows)
+            size = len(block.history) // n_batches
+            for first in range(0, size * n_batches, size):
+                yield block[first : first + size]
+            remaining -= n_batches
+
+    def _shuffled_rows(self) -> Iterator[Tensor]:
+        """Yield batches of window numbers, all windows once before any twice."""
+        n_windows = len(self.training[0])
+        rows = torch.empty(0, dtype=torch.int64)
+        while True:
+            while len(rows) < self.batch_size:
+                fresh = torch.randperm(n_windows, generator=self.generator)
+                rows = torch.cat([rows, fresh])
+            yield rows[: self.batch_size]
+            rows = rows[self.batch_size :]
+
+    def _gather(self, origins: tuple[Tensor, Tensor], rows: Tensor) -> NetworkInput:
+        """Return the columns of some of the windows, on the device."""
+        series, steps = origins
+        batch = self.windows.gather(series[rows], steps[rows], with_target=True)
+        return self.model.prepare(batch.to(self.device))
+
+    def _micro_batch_size(self, batch: NetworkInput) -> int:
+        """Return how many windows the LSTM takes at a time."""
+        spec, n_windows = self.model.spec, len(batch.history)
+        assert spec.segment_length is not None
+        steps = -(-self.model.layout.lookback // spec.segment_length)
+        cells = steps * spec.hidden_size * (2 if spec.bidirectional else 1)
+        if self.device.type != "cpu" or n_windows * cells <= MICRO_BATCH_CELLS:
+            return n_windows
+        parts = -(-n_windows * cells // MICRO_BATCH_CELLS)
+        return max(1, n_windows // parts)
+
+    def _check_finite(self) -> None:
+        """Refuse a network that diverged."""
+        if not all(p.isfinite().all() for p in self.model.parameters()):
+            raise TrainingError(
+                "training diverged: the network's weights are no longer finite. Pass a "
+                f"learning_rate below {self.recipe.learning_rate}."
+            )
+
+
+class _Best:
+    """The best weights so far, where a validation loss tells."""
+
+    def __init__(self, model: ForecastModel, patience: int) -> None:
+        self.model = model
+        self.patience = patience
+        self.loss = math.inf
+        self.waited = 0
+        self.weights: dict[str, Tensor] | None = None
+
+    def is_final(self, loss: float) -> bool:
+        """Take note of a loss and return whether patience is at its end."""
+        if loss < self.loss:
+            self.loss, self.waited = loss, 0
+            self.weights = copy.deepcopy(self.model.state_dict())
+        else:
+            self.waited += 1
+        return self.waited >= self.patience
+
+    def restore(self) -> None:
+        """Go back to the best weights, if any were noted."""
+        if self.weights is not None:
+            self.model.load_state_dict(self.weights)
+
+
+def _schedule(step: int, n_steps: int) -> float:
+    """Return the share of the learning rate: a short warm-up, then a cosine."""
+    warm_up = max(1, n_steps // 20)
+    if step < warm_up:
+        return (step + 1) / warm_up
+    progress = (step - warm_up) / max(1, n_steps - warm_up)
+    return 0.5 * (1 + math.cos(math.pi * progress))

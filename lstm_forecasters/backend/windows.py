@@ -1,0 +1,316 @@
+"""Arrays to windows: lay the series out once, gather a whole batch at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["Layout", "Panel", "WindowBatch", "Windows"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """What a window holds: lengths in time steps, and the names of the columns.
+
+    Parameters
+    ----------
+    lookback : int
+        Time steps that the network reads, L.
+    horizon : int
+        Time steps that it is trained to forecast, H.
+    period : int
+        Time steps of a season, 1 for none. The longest one, M, if series differ.
+    n_channels : int
+        Target channels that the network forecasts jointly, C; 1 where every channel
+        is forecast by itself.
+    past_covariates, future_covariates, static_covariates : tuple of str
+        Names of the covariates whose values end at the cutoff, are known beyond it,
+        or do not change in time.
+    output_shift : int
+        Time steps between the cutoff and the first forecast step.
+    seasonal_reference : bool
+        Whether forecasts are expressed as the difference from the seasonal naive
+        forecast rather than from the last value.
+    """
+
+    lookback: int
+    horizon: int
+    period: int = 1
+    n_channels: int = 1
+    past_covariates: tuple[str, ...] = ()
+    future_covariates: tuple[str, ...] = ()
+    static_covariates: tuple[str, ...] = ()
+    output_shift: int = 0
+    seasonal_reference: bool = True
+
+    @property
+    def context(self) -> int:
+        """Time steps before the cutoff that a window needs: lookback and a season."""
+        return self.lookback + self.period
+
+    @property
+    def reach(self) -> int:
+        """Time steps after the cutoff that a window covers."""
+        return self.output_shift + self.horizon
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Panel:
+    """Series of any lengths, one after another in time order.
+
+    Parameters
+    ----------
+    values : numpy.ndarray of shape (N, C)
+        Target in the user's units, float64, NaN where not observed.
+    lengths : numpy.ndarray of shape (I,)
+        Time steps of each series; their sum is N.
+    past_covariates : numpy.ndarray of shape (N, P)
+        Covariates known up to the cutoff, NaN where missing.
+    future_covariates : numpy.ndarray of shape (N, Q)
+        Known-future covariates at the time steps of the series.
+    ahead : numpy.ndarray of shape (I, F, Q)
+        Known-future covariates of the F steps after the end of each series.
+    static_covariates : numpy.ndarray of shape (I, S)
+        Covariates that do not change in time.
+    weights : numpy.ndarray of shape (N, C) or None
+        Weight of each target value in the loss.
+    """
+
+    values: np.ndarray
+    lengths: np.ndarray
+    past_covariates: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    future_covariates: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    ahead: np.ndarray = field(default_factory=lambda: np.empty((0, 0, 0)))
+    static_covariates: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    weights: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        """Give absent covariates their empty arrays of the right length."""
+        n_steps, n_series = len(self.values), len(self.lengths)
+        for name, shape in (
+            ("past_covariates", (n_steps, 0)),
+            ("future_covariates", (n_steps, 0)),
+            ("static_covariates", (n_series, 0)),
+        ):
+            if getattr(self, name).shape[1] == 0:
+                object.__setattr__(self, name, np.empty(shape))
+        if self.ahead.shape[1:] in ((0, 0), (0, self.future_covariates.shape[1])):
+            empty = np.empty((n_series, 0, self.future_covariates.shape[1]))
+            object.__setattr__(self, "ahead", empty)
+
+    @property
+    def starts(self) -> np.ndarray:
+        """Row of the first time step of each series, (I,)."""
+        return np.cumsum(self.lengths) - self.lengths
+
+
+@dataclass(kw_only=True, eq=False)
+class WindowBatch:
+    """A batch of windows in the user's units; W is L plus M, R the layout's reach.
+
+    ``history`` is filled forward (last seen value of the same season, else last
+    value) and NaN only before the first observation; ``observed`` tells what was
+    really seen. ``target`` and ``weight`` are for training and may be None.
+    """
+
+    history: Tensor  # (B, W, C) float64
+    observed: Tensor  # (B, W, C) float32, 1 where observed
+    period: Tensor  # (B,) int64
+    scale_floor: Tensor  # (B, C) float64, smallest sensible scale
+    level: Tensor  # (B, C) float64, stands in where nothing was observed
+    spread: Tensor  # (B, C) float64, stands in where nothing was observed
+    past_covariates: Tensor  # (B, W, P) float64, NaN where missing
+    future_covariates: Tensor  # (B, W + R, Q) float64, NaN where missing
+    static_covariates: Tensor  # (B, S) float64
+    target: Tensor | None = None  # (B, H, C) float64
+    weight: Tensor | None = None  # (B, H, C) float32, 0 where not observed
+
+    def to(self, device: torch.device) -> WindowBatch:
+        """Return the batch on a device."""
+        if self.history.device == device:
+            return self
+        moved = {
+            name: None if values is None else values.to(device)
+            for name, values in vars(self).items()
+        }
+        return WindowBatch(**moved)
+
+
+class Windows:
+    """All windows of a panel, gathered from arrays that are laid out once.
+
+    Every series stands between paddings that are as long as a window reaches, so
+    that a window is a run of rows wherever its cutoff lies.
+
+    Parameters
+    ----------
+    panel : Panel
+        The series.
+    layout : Layout
+        What a window holds.
+    periods : numpy.ndarray of shape (I,) or None
+        Season of each series where they differ; else the layout's.
+    """
+
+    def __init__(
+        self, panel: Panel, layout: Layout, periods: np.ndarray | None = None
+    ) -> None:
+        self.layout = layout
+        self.lengths = panel.lengths
+        n_series = len(panel.lengths)
+        if periods is None:
+            periods = np.full(n_series, layout.period)
+        before, after = layout.context, max(layout.reach, panel.ahead.shape[1])
+        padded = panel.lengths + before + after
+        self._starts = np.cumsum(padded) - padded + before  # (I,)
+        n_rows = int(padded.sum())
+        step = np.arange(len(panel.values)) - np.repeat(panel.starts, panel.lengths)
+        series = np.repeat(np.arange(n_series), panel.lengths)
+        rows = self._starts[series] + step
+
+        def lay_out(values: np.ndarray) -> np.ndarray:
+            laid_out = np.full((n_rows, values.shape[1]), np.nan)
+            laid_out[rows] = values
+            return laid_out
+
+        observed = ~np.isnan(panel.values)
+        filled = _fill_forward(panel.values, panel.starts[series], step, periods[series])
+        change = _expanding_mean_change(filled, panel.starts, panel.lengths)
+        weights = observed if panel.weights is None else observed * panel.weights
+        future = lay_out(panel.future_covariates)
+        n_ahead = panel.ahead.shape[1]
+        future[(self._starts + panel.lengths)[:, None] + np.arange(n_ahead)] = (
+            panel.ahead
+        )
+        level, spread = _level_and_spread(panel.values, panel.starts)
+
+        self._filled = torch.from_numpy(lay_out(filled))
+        self._floor = torch.from_numpy(_shift_into_padding(change, rows, n_rows))
+        self._observed = _as_float32(observed, rows, n_rows)
+        self._weights = _as_float32(weights, rows, n_rows)
+        self._past = torch.from_numpy(lay_out(panel.past_covariates))
+        self._future = torch.from_numpy(future)
+        self._static = torch.from_numpy(np.ascontiguousarray(panel.static_covariates))
+        self._periods = torch.from_numpy(periods.astype(np.int64))
+        self._level, self._spread = torch.from_numpy(level), torch.from_numpy(spread)
+        self._history_steps = torch.arange(-layout.context, 0)
+        self._target_steps = torch.arange(layout.output_shift, layout.reach)
+        self._all_steps = torch.arange(-layout.context, layout.reach)
+
+    def __len__(self) -> int:
+        """Return the number of series."""
+        return len(self.lengths)
+
+    def cutoffs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return series and step of the windows that end where the series end."""
+        return np.arange(len(self)), self.lengths
+
+    def gather(
+        self, series: Tensor, steps: Tensor, *, with_target: bool = False
+    ) -> WindowBatch:
+        """Gather the windows whose cutoff lies before the given steps.
+
+        Parameters
+        ----------
+        series, steps : torch.Tensor of shape (B,), int64
+            Which series, and the step in it that a forecast starts from: 0 has no
+            past at all, the length of the series has all of it.
+        with_target : bool, default=False
+            Whether to gather the values to be forecast, too.
+        """
+        origin = torch.from_numpy(self._starts)[series] + steps  # (B,)
+        past = origin[:, None] + self._history_steps  # (B, W)
+        batch = WindowBatch(
+            history=self._filled[past],
+            observed=self._observed[past],
+            period=self._periods[series],
+            scale_floor=self._floor[origin],
+            level=self._level[series],
+            spread=self._spread[series],
+            past_covariates=self._past[past],
+            future_covariates=self._future[origin[:, None] + self._all_steps],
+            static_covariates=self._static[series],
+        )
+        if with_target:
+            ahead = origin[:, None] + self._target_steps  # (B, H)
+            batch.target = self._filled[ahead].nan_to_num()  # weight 0 where filled
+            batch.weight = self._weights[ahead]
+        return batch
+
+
+def _fill_forward(
+    values: np.ndarray, first: np.ndarray, step: np.ndarray, period: np.ndarray
+) -> np.ndarray:
+    """Fill gaps by the last value seen in the same season, else by the last seen.
+
+    Parameters
+    ----------
+    values : numpy.ndarray of shape (N, C)
+    first : numpy.ndarray of shape (N,)
+        Row at which the series of each row begins.
+    step, period : numpy.ndarray of shape (N,)
+        Step of each row within its series, and the season of that series.
+    """
+    missing = np.isnan(values)
+    if not missing.any():
+        return values
+    phase = np.where(period > 0, step % period, 0)
+    order = np.lexsort((step, phase, first))
+    group_starts = np.r_[True, (np.diff(first[order]) != 0) | (np.diff(phase[order]) != 0)]
+    seasonal = np.empty_like(values)
+    seasonal[order] = _carry_forward(values[order], group_starts)
+    last = _carry_forward(values, step == 0)
+    return np.where(np.isnan(seasonal), last, seasonal)
+
+
+def _carry_forward(values: np.ndarray, group_starts: np.ndarray) -> np.ndarray:
+    """Repeat the last value that is not NaN, (N, C), within each group of rows."""
+    row = np.arange(len(values))[:, None]
+    seen = np.maximum.accumulate(np.where(np.isnan(values), -1, row), axis=0)
+    first = np.maximum.accumulate(np.where(group_starts, row[:, 0], 0))[:, None]
+    carried = np.take_along_axis(values, np.maximum(seen, 0), axis=0)
+    return np.where(seen >= first, carried, np.nan)
+
+
+def _expanding_mean_change(
+    filled: np.ndarray, starts: np.ndarray, lengths: np.ndarray
+) -> np.ndarray:
+    """Mean absolute change of each series up to and including each row, (N, C)."""
+    change = np.abs(np.diff(filled, axis=0, prepend=filled[:1]))
+    change[starts] = 0.0
+    known = ~np.isnan(change)
+    known[starts] = False
+    total, count = np.cumsum(np.nan_to_num(change), axis=0), np.cumsum(known, axis=0)
+    offset = np.repeat(total[starts], lengths, axis=0)
+    n_before = np.repeat(count[starts], lengths, axis=0)
+    return (total - offset) / np.maximum(count - n_before, 1)
+
+
+def _shift_into_padding(change: np.ndarray, rows: np.ndarray, n_rows: int) -> np.ndarray:
+    """Lay out so that the row of a cutoff holds what was known just before it."""
+    laid_out = np.zeros((n_rows + 1, change.shape[1]))
+    laid_out[rows + 1] = change
+    return laid_out[:n_rows]
+
+
+def _level_and_spread(
+    values: np.ndarray, starts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and mean absolute deviation of every whole series, (I, C) each."""
+    known = ~np.isnan(values)
+    count = np.maximum(np.add.reduceat(known, starts, axis=0, dtype=float), 1)
+    level = np.add.reduceat(np.where(known, values, 0.0), starts, axis=0) / count
+    lengths = np.diff(np.r_[starts, len(values)])
+    deviation = np.abs(values - np.repeat(level, lengths, axis=0))
+    spread = np.add.reduceat(np.where(known, deviation, 0.0), starts, axis=0) / count
+    return level, spread
+
+
+def _as_float32(flags: np.ndarray, rows: np.ndarray, n_rows: int) -> Tensor:
+    """Lay out weights or flags, 0 in the padding."""
+    laid_out = np.zeros((n_rows, flags.shape[1]), dtype=np.float32)
+    laid_out[rows] = flags
+    return torch.from_numpy(laid_out)

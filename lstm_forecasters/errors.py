@@ -1,0 +1,60 @@
+"""The errors of this package, each also the built-in type that callers expect."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "CovariateError",
+    "DataError",
+    "FileFormatError",
+    "LSTMForecastersError",
+    "MissingExtraError",
+    "ParameterError",
+    "ParameterTypeError",
+    "TrainingError",
+]
+
+
+class LSTMForecastersError(Exception):
+    """Root of all errors that this package raises itself."""
+
+
+class ParameterError(LSTMForecastersError, ValueError):
+    """A parameter has a value that cannot work."""
+
+
+class ParameterTypeError(LSTMForecastersError, TypeError):
+    """A parameter has a type that cannot work."""
+
+
+class DataError(LSTMForecastersError, ValueError):
+    """A series cannot be used as it is."""
+
+
+class CovariateError(DataError):
+    """Covariates are missing, too short, or not those of the fit."""
+
+
+class FileFormatError(LSTMForecastersError, ValueError):
+    """A file is damaged, foreign, or of another format version."""
+
+
+class TrainingError(LSTMForecastersError, ValueError):
+    """Training did not arrive at a usable network."""
+
+
+class MissingExtraError(LSTMForecastersError, ImportError):
+    """A library that an extra installs is missing."""
+
+
+def did_you_mean(received: object, options: Iterable[object]) -> str:
+    """Return a sentence that names the closest valid option and all the others."""
+    options = list(options)
+    close = difflib.get_close_matches(
+        str(received), [str(option) for option in options], n=1, cutoff=0.4
+    )
+    listed = ", ".join(repr(option) for option in options)
+    guess = f" Did you mean {close[0]!r}?" if close else ""
+    return f"{guess} Valid values: {listed}."
