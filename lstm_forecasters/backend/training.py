@@ -17,7 +17,7 @@ from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.backend.windows import Windows
 from lstm_forecasters.errors import TrainingError
 
-__all__ = ["Recipe", "Trainer", "default_steps", "training_windows"]
+__all__ = ["Recipe", "Trainer", "default_lookback", "default_steps", "training_windows"]
 
 MICRO_BATCH_CELLS = 2**19
 """Most batch x steps x units at a time: beyond it the LSTM's workspace passes what
@@ -59,6 +59,17 @@ class Recipe:
 def default_steps(n_windows: int) -> int:
     """Return the optimiser steps for a number of training windows."""
     return int(min(2000, max(300, 300 * (n_windows / 500) ** 0.27)))
+
+
+def default_lookback(period: int, horizon: int) -> int:
+    """Return the lookback for a seasonal period and a horizon.
+
+    Seasons of single steps are read three times; longer ones, which are read a season
+    at a time, fourteen times: two weeks of hours.
+    """
+    if period == 1:
+        return max(24, 2 * horizon)
+    return 3 * period if period < 24 else 14 * period
 
 
 def training_windows(

@@ -71,8 +71,6 @@ class Panel:
         Covariates known up to the cutoff, NaN where missing.
     future_covariates : numpy.ndarray of shape (N, Q)
         Known-future covariates at the time steps of the series.
-    ahead : numpy.ndarray of shape (I, F, Q)
-        Known-future covariates of the F steps after the end of each series.
     static_covariates : numpy.ndarray of shape (I, S)
         Covariates that do not change in time.
     weights : numpy.ndarray of shape (N, C) or None
@@ -83,7 +81,6 @@ class Panel:
     lengths: np.ndarray
     past_covariates: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
     future_covariates: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
-    ahead: np.ndarray = field(default_factory=lambda: np.empty((0, 0, 0)))
     static_covariates: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
     weights: np.ndarray | None = None
 
@@ -97,9 +94,6 @@ class Panel:
         ):
             if getattr(self, name).shape[1] == 0:
                 object.__setattr__(self, name, np.empty(shape))
-        if self.ahead.shape[1:] in ((0, 0), (0, self.future_covariates.shape[1])):
-            empty = np.empty((n_series, 0, self.future_covariates.shape[1]))
-            object.__setattr__(self, "ahead", empty)
 
     @property
     def starts(self) -> np.ndarray:
@@ -163,8 +157,8 @@ class Windows:
         n_series = len(panel.lengths)
         if periods is None:
             periods = np.full(n_series, layout.period)
-        before, after = layout.context, max(layout.reach, panel.ahead.shape[1])
-        padded = panel.lengths + before + after
+        before = layout.context
+        padded = panel.lengths + before + layout.reach
         self._starts = np.cumsum(padded) - padded + before  # (I,)
         n_rows = int(padded.sum())
         step = np.arange(len(panel.values)) - np.repeat(panel.starts, panel.lengths)
@@ -179,20 +173,16 @@ class Windows:
         observed = ~np.isnan(panel.values)
         filled = _fill_forward(panel.values, panel.starts[series], step, periods[series])
         change = _expanding_mean_change(filled, panel.starts, panel.lengths)
-        weights = observed if panel.weights is None else observed * panel.weights
-        future = lay_out(panel.future_covariates)
-        n_ahead = panel.ahead.shape[1]
-        future[(self._starts + panel.lengths)[:, None] + np.arange(n_ahead)] = (
-            panel.ahead
-        )
         level, spread = _level_and_spread(panel.values, panel.starts)
 
         self._filled = torch.from_numpy(lay_out(filled))
         self._floor = torch.from_numpy(_shift_into_padding(change, rows, n_rows))
         self._observed = _as_float32(observed, rows, n_rows)
-        self._weights = _as_float32(weights, rows, n_rows)
+        self._weights = self._observed
+        if panel.weights is not None:
+            self._weights = _as_float32(observed * panel.weights, rows, n_rows)
         self._past = torch.from_numpy(lay_out(panel.past_covariates))
-        self._future = torch.from_numpy(future)
+        self._future = torch.from_numpy(lay_out(panel.future_covariates))
         self._static = torch.from_numpy(np.ascontiguousarray(panel.static_covariates))
         self._periods = torch.from_numpy(periods.astype(np.int64))
         self._level, self._spread = torch.from_numpy(level), torch.from_numpy(spread)
@@ -209,7 +199,12 @@ class Windows:
         return np.arange(len(self)), self.lengths
 
     def gather(
-        self, series: Tensor, steps: Tensor, *, with_target: bool = False
+        self,
+        series: Tensor,
+        steps: Tensor,
+        *,
+        ahead: Tensor | None = None,
+        with_target: bool = False,
     ) -> WindowBatch:
         """Gather the windows whose cutoff lies before the given steps.
 
@@ -218,6 +213,9 @@ class Windows:
         series, steps : torch.Tensor of shape (B,), int64
             Which series, and the step in it that a forecast starts from: 0 has no
             past at all, the length of the series has all of it.
+        ahead : torch.Tensor of shape (B, F, Q), float64, optional
+            Known-future covariates of F steps from there on, in place of those of
+            the series.
         with_target : bool, default=False
             Whether to gather the values to be forecast, too.
         """
@@ -234,10 +232,13 @@ class Windows:
             future_covariates=self._future[origin[:, None] + self._all_steps],
             static_covariates=self._static[series],
         )
+        if ahead is not None:
+            known = batch.future_covariates[:, : self.layout.context]
+            batch.future_covariates = torch.cat([known, ahead], 1)
         if with_target:
-            ahead = origin[:, None] + self._target_steps  # (B, H)
-            batch.target = self._filled[ahead].nan_to_num()  # weight 0 where filled
-            batch.weight = self._weights[ahead]
+            rows = origin[:, None] + self._target_steps  # (B, H)
+            batch.target = self._filled[rows].nan_to_num()  # weight 0 where filled
+            batch.weight = self._weights[rows]
         return batch
 
 

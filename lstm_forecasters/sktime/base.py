@@ -1,0 +1,553 @@
+"""What the sktime forecasters share: sktime's methods on the backend's model."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
+
+from lstm_forecasters.backend.forecasting import Forecast, forecast
+from lstm_forecasters.backend.likelihoods import make_likelihood
+from lstm_forecasters.backend.model import ForecastModel
+from lstm_forecasters.backend.training import (
+    Recipe,
+    Trainer,
+    default_lookback,
+    default_steps,
+    training_windows,
+)
+from lstm_forecasters.backend.windows import Layout, Windows
+from lstm_forecasters.errors import (
+    CovariateError,
+    DataError,
+    ParameterError,
+    ParameterTypeError,
+)
+from lstm_forecasters.sktime.context import (
+    Context,
+    Covariates,
+    covariates_ahead,
+    read_context,
+)
+from lstm_forecasters.sktime.distributions import (
+    DISTRIBUTIONS,
+    empirical_distribution,
+)
+from lstm_forecasters.sktime.timegrid import infer_offset
+from lstm_forecasters.specs import (
+    Architecture,
+    check_flag,
+    check_fraction,
+    check_integer,
+    check_positive,
+)
+
+__all__ = ["BaseLSTMForecaster"]
+
+DEFAULT_HORIZON = 12
+SHARE_OF_STEPS_IN_UPDATE = 0.1
+FINE_TUNING_RATE = 0.1
+N_EMPIRICAL = 199
+KEPT_ON_ERROR = ("_fh", "_cutoff", "_y_metadata", "_y_mtype_last_seen")
+
+
+def _keeping_state(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method that, when it raises an error, leaves the forecaster as it was.
+
+    sktime's own methods note the horizon, the cutoff and the type of the data before
+    the forecaster has seen whether it can use them.
+    """
+
+    @functools.wraps(method)
+    def kept(self: BaseLSTMForecaster, *args: Any, **kwargs: Any) -> Any:
+        before = {key: getattr(self, key, None) for key in KEPT_ON_ERROR}
+        converter = copy.copy(self._converter_store_y)
+        try:
+            return method(self, *args, **kwargs)
+        except Exception:
+            vars(self).update(before, _converter_store_y=converter)
+            raise
+
+    return kept
+
+
+class BaseLSTMForecaster(BaseForecaster):
+    """Base of the LSTM forecasters; its subclasses name their architecture.
+
+    A forecaster holds a trained model, ``network_``, and a context: the series and
+    covariates seen so far. ``predict`` reads both and writes neither.
+    """
+
+    _tags = {
+        "object_type": "forecaster",
+        "authors": "lstm_forecasters developers",
+        "maintainers": "lstm_forecasters developers",
+        "y_inner_mtype": ["pd.DataFrame", "pd-multiindex", "pd_multiindex_hier"],
+        "X_inner_mtype": ["pd.DataFrame", "pd-multiindex", "pd_multiindex_hier"],
+        "capability:multivariate": True,
+        "capability:exogenous": True,
+        "capability:categorical_in_X": False,
+        "capability:missing_values": True,
+        "capability:insample": True,
+        "capability:pred_int": True,
+        "capability:pred_int:insample": True,
+        "capability:unequal_length": True,
+        "capability:update": True,
+        "capability:random_state": True,
+        "property:randomness": "derandomized",
+        "capability:pretrain": True,
+        "pretrain:fitted_params": ["pretrained_network_"],
+        "requires-fh-in-fit": False,
+    }
+
+    # The forecaster keeps its own context; sktime's copy would be a second one.
+    _config = {"remember_data": False}
+    _y = None
+    _X = None
+
+    architecture: type[Architecture]
+
+    predict = _keeping_state(BaseForecaster.predict)
+    predict_quantiles = _keeping_state(BaseForecaster.predict_quantiles)
+    predict_interval = _keeping_state(BaseForecaster.predict_interval)
+    predict_var = _keeping_state(BaseForecaster.predict_var)
+    predict_proba = _keeping_state(BaseForecaster.predict_proba)
+    update = _keeping_state(BaseForecaster.update)
+
+    def _set_parameters(self, parameters: dict[str, Any]) -> None:
+        """Store the constructor's arguments, as sktime demands, and do nothing else."""
+        for name in self.get_param_names():
+            setattr(self, name, parameters[name])
+        super().__init__()
+        if parameters["likelihood"] is None:
+            self.set_tags(
+                **{"capability:pred_int": False, "capability:pred_int:insample": False}
+            )
+
+    # -- parameters ---------------------------------------------------------------
+
+    def _spec(self) -> Architecture:
+        """Return the architecture with this forecaster's settings."""
+        names = [field.name for field in dataclasses.fields(self.architecture)]
+        return self.architecture(**{name: getattr(self, name) for name in names})
+
+    def _recipe(self, max_steps: int | None, share_of_rate: float = 1.0) -> Recipe:
+        """Return the training recipe for a number of steps."""
+        return Recipe(
+            max_steps=max_steps,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate * share_of_rate,
+            validation_fraction=self.validation_fraction,
+            patience=self.patience,
+        )
+
+    def _generator(self) -> torch.Generator:
+        """Return the generator of one fit."""
+        generator, seed = torch.Generator(), self.random_state
+        if isinstance(seed, np.random.RandomState):
+            seed = int(seed.randint(2**31 - 1))
+        if seed is None:
+            generator.seed()
+        else:
+            generator.manual_seed(seed)
+        return generator
+
+    def _check_parameters(self) -> None:
+        """Refuse parameters that cannot work, before any time is spent."""
+        self._spec()
+        make_likelihood(self.likelihood)
+        for name in ("window_length", "horizon", "sp", "max_steps"):
+            if getattr(self, name) is not None:
+                check_integer(name, getattr(self, name), 1)
+        check_integer("batch_size", self.batch_size, 1)
+        check_integer("patience", self.patience, 1)
+        check_integer("fine_tune_steps", self.fine_tune_steps, 0)
+        check_positive("learning_rate", self.learning_rate)
+        check_fraction("validation_fraction", self.validation_fraction)
+        check_flag("verbose", self.verbose)
+        seed = self.random_state
+        if seed is not None and not isinstance(seed, np.random.RandomState):
+            check_integer("random_state", seed, 0)
+        past = self.past_covariates
+        if past is not None and not isinstance(past, (list, tuple)):
+            raise ParameterTypeError(
+                f"past_covariates must be a list of column names of X, got {past!r}. "
+                f"For one column, pass [{past!r}]."
+            )
+        _check_device(self.device)
+
+    def _covariates(self, X: pd.DataFrame | None) -> Covariates:
+        """Return the roles of the columns of X."""
+        past = tuple(self.past_covariates or ())
+        if X is None:
+            if past:
+                raise CovariateError(
+                    f"past_covariates={list(past)} were named, but X is None. Pass X "
+                    "with these columns."
+                )
+            return Covariates()
+        absent = [name for name in past if name not in X.columns]
+        if absent:
+            raise CovariateError(
+                f"past_covariates {absent} are no columns of X, which has "
+                f"{list(X.columns)}."
+            )
+        return Covariates(past, tuple(name for name in X.columns if name not in past))
+
+    # -- fitting ------------------------------------------------------------------
+
+    def _fit(
+        self, y: pd.DataFrame, X: pd.DataFrame | None, fh: ForecastingHorizon | None
+    ) -> BaseLSTMForecaster:
+        """Train a network, or take up the pretrained one."""
+        self._check_parameters()
+        if hasattr(self, "pretrained_network_"):
+            return self._fit_pretrained(y, X)
+        context = read_context(y, X, self._covariates(X))
+        generator = self._generator()
+        model = self._new_model(context, fh, generator)
+        return self._train(model, context, self._recipe(self.max_steps), generator)
+
+    def _fit_pretrained(
+        self, y: pd.DataFrame, X: pd.DataFrame | None
+    ) -> BaseLSTMForecaster:
+        """Take the series as context of the pretrained network, or fine-tune on it."""
+        model = copy.deepcopy(self.pretrained_network_)
+        covariates = _covariates_of(model.layout)
+        given = set(() if X is None else X.columns)
+        if given != set(covariates.names):
+            raise CovariateError(
+                f"the network was pretrained with covariates {covariates.names}, but X "
+                f"has {sorted(given, key=str)}. Pass X with the same columns."
+            )
+        context = read_context(y, X, covariates)
+        if model.layout.n_channels > 1 and y.shape[1] != model.layout.n_channels:
+            raise DataError(
+                f"the network was pretrained on {model.layout.n_channels} channels "
+                f"jointly, but y has {y.shape[1]}. Pass as many, or pretrain with "
+                "joint_channels=False."
+            )
+        if self.fine_tune_steps == 0:
+            return self._adopt(model, context, Windows(context.panel(), model.layout))
+        recipe = self._recipe(self.fine_tune_steps, share_of_rate=FINE_TUNING_RATE)
+        return self._train(model, context, recipe, self._generator())
+
+    def _pretrain(
+        self,
+        y: pd.DataFrame,
+        X: pd.DataFrame | None = None,
+        fh: ForecastingHorizon | None = None,
+    ) -> BaseLSTMForecaster:
+        """Train a network on a panel, for later fits to start from."""
+        self._check_parameters()
+        context = read_context(y, X, self._covariates(X))
+        generator = self._generator()
+        model = self._new_model(context, fh, generator)
+        return self._pretrain_model(model, context, generator)
+
+    def _pretrain_update(
+        self,
+        y: pd.DataFrame,
+        X: pd.DataFrame | None = None,
+        fh: ForecastingHorizon | None = None,
+    ) -> BaseLSTMForecaster:
+        """Train the pretrained network further on another panel."""
+        if not hasattr(self, "pretrained_network_"):
+            return self._pretrain(y, X, fh)
+        self._check_parameters()
+        model = copy.deepcopy(self.pretrained_network_)
+        context = read_context(y, X, _covariates_of(model.layout))
+        return self._pretrain_model(model, context, self._generator())
+
+    def _pretrain_model(
+        self, model: ForecastModel, context: Context, generator: torch.Generator
+    ) -> BaseLSTMForecaster:
+        """Train a model on a panel and keep it as the pretrained network."""
+        windows = Windows(context.panel(), model.layout)
+        self._trainer(model, windows, self._recipe(self.max_steps), generator).run()
+        self.pretrained_network_ = model
+        return self
+
+    def _new_model(
+        self,
+        context: Context,
+        fh: ForecastingHorizon | None,
+        generator: torch.Generator,
+    ) -> ForecastModel:
+        """Return an untrained model for the series of a context."""
+        spec = self._spec()
+        longest = max(len(series.values) for series in context.series)
+        period = self.sp or context.grid.season
+        if self.sp is None and longest <= 2 * period:
+            period = 1
+        largest = 0 if fh is None else int(_steps(fh, context).max())
+        horizon = self.horizon or (
+            largest if largest > 0 else period if period > 1 else DEFAULT_HORIZON
+        )
+        n_channels = context.series[0].values.shape[1]
+        layout = Layout(
+            lookback=self.window_length
+            or min(default_lookback(period, horizon), longest),
+            horizon=horizon,
+            period=period,
+            n_channels=n_channels if spec.joint_channels else 1,
+            past_covariates=context.covariates.past,
+            future_covariates=context.covariates.future,
+        )
+        likelihood = make_likelihood(self.likelihood)
+        model = ForecastModel.create(spec, layout, likelihood, generator)
+        model.measure_covariates(context.panel())
+        return model
+
+    def _trainer(
+        self,
+        model: ForecastModel,
+        windows: Windows,
+        recipe: Recipe,
+        generator: torch.Generator,
+    ) -> Trainer:
+        """Return the trainer of a model, ready to run."""
+        return Trainer(
+            model,
+            windows,
+            recipe,
+            generator,
+            device=self.device,
+            verbose=self.verbose,
+        )
+
+    def _train(
+        self,
+        model: ForecastModel,
+        context: Context,
+        recipe: Recipe,
+        generator: torch.Generator,
+    ) -> BaseLSTMForecaster:
+        """Train a model and adopt it; on Ctrl-C adopt what is there, and raise."""
+        windows = Windows(context.panel(), model.layout)
+        trainer = self._trainer(model, windows, recipe, generator)
+        try:
+            trainer.run()
+        except KeyboardInterrupt:
+            self._adopt(model, context, windows)
+            self._is_vectorized = False
+            self._state = "fitted"
+            raise
+        return self._adopt(model, context, windows)
+
+    def _adopt(
+        self, model: ForecastModel, context: Context, windows: Windows
+    ) -> BaseLSTMForecaster:
+        """Keep a model and the context that it forecasts from."""
+        self.network_ = model.eval()
+        self._context = context
+        self._windows = windows
+        return self
+
+    def _update(
+        self, y: pd.DataFrame, X: pd.DataFrame | None = None, update_params: bool = True
+    ) -> BaseLSTMForecaster:
+        """Extend the context, and train on for a tenth of the steps if asked to."""
+        old = self._context
+        n_channels = old.series[0].values.shape[1]
+        if (y.index.nlevels > 1) != (old.instances is not None):
+            raise DataError(
+                "update needs data of the kind that fit saw: "
+                f"{'a single series' if old.instances is None else 'a panel'}."
+            )
+        if y.shape[1] != n_channels:
+            raise DataError(f"y has {y.shape[1]} columns, but fit saw {n_channels}.")
+        context = old.updated(read_context(y, X, old.covariates, old.grid))
+        windows = Windows(context.panel(), self.network_.layout)
+        if not update_params:
+            return self._adopt(self.network_, context, windows)
+        model = copy.deepcopy(self.network_)
+        steps = self.max_steps or default_steps(len(training_windows(windows)[0][0]))
+        steps = max(1, round(SHARE_OF_STEPS_IN_UPDATE * steps))
+        recipe = self._recipe(steps, share_of_rate=FINE_TUNING_RATE)
+        return self._train(model, context, recipe, self._generator())
+
+    def _set_cutoff_from_y(self, y: pd.DataFrame) -> None:
+        """Set the cutoff, with the frequency that a relative horizon needs."""
+        super()._set_cutoff_from_y(y)
+        cutoff = self._cutoff
+        if isinstance(cutoff, pd.DatetimeIndex) and cutoff.freq is None:
+            times = y.index.get_level_values(-1).unique().sort_values()
+            if len(times) >= 3 or not hasattr(self, "_context"):
+                cutoff.freq = infer_offset(times)
+            else:
+                cutoff.freq = self._context.grid.offset
+
+    # -- forecasting --------------------------------------------------------------
+
+    def _forecast(
+        self,
+        fh: ForecastingHorizon,
+        X: pd.DataFrame | None,
+        read: Callable[[Forecast], np.ndarray],
+        *,
+        sample_paths: bool,
+    ) -> tuple[pd.Index, np.ndarray]:
+        """Return the row index of the horizon, and what ``read`` takes of its forecasts.
+
+        Steps after the cutoff are forecast from the cutoff, those up to it one step
+        ahead from the data before them. The values are (I, n, C, A).
+        """
+        context, windows, model = self._context, self._windows, self.network_
+        steps = _steps(fh, context)
+        origins = windows.lengths[:, None] - 1 + steps
+        if (origins < 0).any():
+            number = int(np.argwhere(origins < 0)[0][0])
+            raise DataError(
+                f"fh reaches {-steps[number].min()} steps before the cutoff, but the "
+                f"series has {windows.lengths[number]} time steps. In-sample forecasts "
+                "begin at its first one."
+            )
+        ahead = covariates_ahead(context, X, steps)
+        parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        rows, columns = np.nonzero(steps <= 0)
+        if len(rows):
+            fitted = forecast(model, windows, rows, origins[rows, columns], 1)
+            parts.append((rows, columns, read(fitted)[:, 0]))
+        rows, columns = np.nonzero(steps > 0)
+        if len(rows):
+            numbers, ends = windows.cutoffs()
+            future = forecast(
+                model,
+                windows,
+                numbers,
+                ends,
+                int(steps.max()),
+                ahead=ahead,
+                sample_paths=sample_paths,
+            )
+            parts.append((rows, columns, read(future)[rows, steps[rows, columns] - 1]))
+        values = np.empty((*steps.shape, *parts[0][2].shape[1:]))
+        for rows, columns, found in parts:
+            values[rows, columns] = found
+        return context.index(steps), values
+
+    def _predict(
+        self, fh: ForecastingHorizon, X: pd.DataFrame | None = None
+    ) -> pd.DataFrame:
+        """Return point forecasts, one column for each of y."""
+        index, values = self._forecast(fh, X, Forecast.points, sample_paths=False)
+        return _frame(values, index, self._get_varnames())
+
+    def _predict_quantiles(
+        self, fh: ForecastingHorizon, X: pd.DataFrame | None, alpha: list[float]
+    ) -> pd.DataFrame:
+        """Return quantiles, with columns (variable, level)."""
+        index, values = self._forecast(
+            fh, X, lambda found: found.quantiles(np.array(alpha)), sample_paths=True
+        )
+        columns = pd.MultiIndex.from_product([self._get_varnames(), alpha])
+        return _frame(values, index, columns)
+
+    def _predict_proba(
+        self,
+        fh: ForecastingHorizon,
+        X: pd.DataFrame | None,
+        marginal: bool = True,
+    ) -> Any:
+        """Return skpro distributions: the likelihood's own, or an empirical one.
+
+        Quantile forecasts, and what a direct network samples beyond its trained
+        horizon, become the empirical distribution of 199 evenly spaced quantiles.
+        """
+        horizon = int(_steps(fh, self._context).max())
+        model, names = self.network_, pd.Index(self._get_varnames())
+        family = DISTRIBUTIONS.get(model.likelihood.name)
+        reached = horizon <= model.layout.horizon or model.decodes_any_horizon
+        if family is not None and reached:
+            index, values = self._forecast(
+                fh, X, Forecast.parameters, sample_paths=True
+            )
+            values = values.reshape(len(index), len(names), -1)
+            return family(values, index, names)
+        levels = (np.arange(N_EMPIRICAL) + 0.5) / N_EMPIRICAL
+        index, values = self._forecast(
+            fh, X, lambda found: found.quantiles(levels), sample_paths=True
+        )
+        return empirical_distribution(
+            values.reshape(len(index), len(names), -1), index, names
+        )
+
+    @classmethod
+    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
+        """Return small settings for sktime's own checks.
+
+        They cover all likelihoods, segments, joint channels, early stopping, an
+        inferred and a given season, and fine-tuning of a pretrained network.
+
+        Parameters
+        ----------
+        parameter_set : str, default="default"
+            Ignored, there is one set.
+
+        Returns
+        -------
+        list of dict
+            Constructor arguments.
+        """
+        small = {"hidden_size": 4, "max_steps": 3, "batch_size": 8, "random_state": 7}
+        return [
+            {**small, "window_length": 5},
+            {
+                **small,
+                "likelihood": "normal",
+                "segment_length": 3,
+                "sp": 3,
+                "fine_tune_steps": 2,
+            },
+            {
+                **small,
+                "likelihood": "student_t",
+                "joint_channels": True,
+                "validation_fraction": 0.2,
+            },
+            {**small, "likelihood": None, "linear_path": False, "horizon": 2},
+        ]
+
+
+def _steps(fh: ForecastingHorizon, context: Context) -> np.ndarray:
+    """Return the steps of a horizon from each series' cutoff, (I, n)."""
+    times = fh.to_pandas()
+    n_series = len(context.series)
+    if fh.is_relative:
+        if not pd.api.types.is_integer_dtype(times.dtype):
+            raise ParameterTypeError(
+                f"a relative fh must hold integer steps, got {times!r}. Pass integers, "
+                "or absolute time stamps with is_relative=False."
+            )
+        return np.tile(times.to_numpy(dtype=np.int64), (n_series, 1))
+    return context.grid.positions(times)[None] - context.cutoffs[:, None]
+
+
+def _frame(values: np.ndarray, index: pd.Index, columns: Any) -> pd.DataFrame:
+    """Return forecasts (I, n, C) or (I, n, C, A) as a frame."""
+    return pd.DataFrame(values.reshape(len(index), -1), index=index, columns=columns)
+
+
+def _covariates_of(layout: Layout) -> Covariates:
+    """Return the roles of the covariates that a network was trained with."""
+    return Covariates(layout.past_covariates, layout.future_covariates)
+
+
+def _check_device(device: object) -> None:
+    """Refuse a device that torch does not know or this machine does not have."""
+    try:
+        known = torch.device(device)  # type: ignore[arg-type]
+        torch.empty(0, device=known)
+    except (RuntimeError, TypeError, AssertionError) as error:
+        raise ParameterError(
+            f"device={device!r} cannot be used here ({error}). Pass 'cpu', or 'cuda' on "
+            "a machine with a GPU that torch supports."
+        ) from error

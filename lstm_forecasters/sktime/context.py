@@ -1,0 +1,349 @@
+"""pandas to arrays: what a forecaster remembers of the series it has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lstm_forecasters.backend.windows import Panel
+from lstm_forecasters.errors import CovariateError, DataError
+from lstm_forecasters.sktime.timegrid import TimeGrid
+
+__all__ = ["Context", "Covariates", "Series", "covariates_ahead", "read_context"]
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """One series on the grid: values (T, C) and covariates (T, P + Q) from a position."""
+
+    first: int
+    values: np.ndarray
+    covariates: np.ndarray
+
+    @property
+    def cutoff(self) -> int:
+        """Position of the last time step."""
+        return self.first + len(self.values) - 1
+
+
+@dataclass(frozen=True)
+class Covariates:
+    """Names of the covariates: those that end at the cutoff, those known beyond it."""
+
+    past: tuple[Hashable, ...] = ()
+    future: tuple[Hashable, ...] = ()
+
+    @property
+    def names(self) -> list[Hashable]:
+        """All names, past ones first."""
+        return [*self.past, *self.future]
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """The series that forecasts start from.
+
+    Parameters
+    ----------
+    grid : TimeGrid
+        Their common time axis.
+    instances : pandas.Index or None
+        Key of each series, in the order of the data; None for a single series.
+    covariates : Covariates
+        Names of the columns of X.
+    series : tuple of Series
+        The data.
+    """
+
+    grid: TimeGrid
+    instances: pd.Index | None
+    covariates: Covariates
+    series: tuple[Series, ...]
+
+    def panel(self) -> Panel:
+        """Return the arrays of all series, one after another."""
+        covariates = np.concatenate([one.covariates for one in self.series])
+        n_past = len(self.covariates.past)
+        return Panel(
+            values=np.concatenate([one.values for one in self.series]),
+            lengths=np.array([len(one.values) for one in self.series]),
+            past_covariates=covariates[:, :n_past],
+            future_covariates=covariates[:, n_past:],
+        )
+
+    @property
+    def cutoffs(self) -> np.ndarray:
+        """Position of the last time step of each series, (I,)."""
+        return np.array([one.cutoff for one in self.series])
+
+    def updated(self, new: Context) -> Context:
+        """Return this context with newer data, up to the end of the newer data.
+
+        Newer values replace older ones; time steps that neither covers are not
+        observed. Series that the newer data does not have stay as they are.
+        """
+        if self.instances is None or new.instances is None:
+            return replace(self, series=(_extended(self.series[0], new.series[0]),))
+        series = list(self.series)
+        where = self.instances.get_indexer(new.instances)
+        for at, newer in zip(where, new.series, strict=True):
+            if at < 0:
+                series.append(newer)
+            else:
+                series[at] = _extended(series[at], newer)
+        unseen = new.instances[where < 0]
+        return replace(
+            self, instances=self.instances.append(unseen), series=tuple(series)
+        )
+
+    def index(self, steps: np.ndarray) -> pd.Index:
+        """Return the row index of forecasts for steps (I, n) from each cutoff."""
+        positions = self.cutoffs[:, None] + steps
+        if self.instances is None:
+            return self.grid.index(positions[0])
+        times = self.grid.index(positions.ravel())
+        codes = np.repeat(np.arange(len(self.series)), steps.shape[1])
+        keys = self.instances[codes]
+        levels = [keys.get_level_values(level) for level in range(keys.nlevels)]
+        names = [*self.instances.names, self.grid.name]
+        return pd.MultiIndex.from_arrays([*levels, times], names=names)
+
+
+def _extended(old: Series, new: Series) -> Series:
+    """Return a series with newer data, up to the end of the newer data."""
+    first = min(old.first, new.first)
+    n_steps = new.cutoff - first + 1
+    values = np.full((n_steps, old.values.shape[1]), np.nan)
+    covariates = np.full((n_steps, old.covariates.shape[1]), np.nan)
+    for one in (old, new):
+        kept = max(0, min(len(one.values), n_steps - (one.first - first)))
+        rows = slice(one.first - first, one.first - first + kept)
+        values[rows] = one.values[:kept]
+        covariates[rows] = one.covariates[:kept]
+    return Series(first, values, covariates)
+
+
+def read_context(
+    y: pd.DataFrame,
+    X: pd.DataFrame | None,
+    covariates: Covariates,
+    grid: TimeGrid | None = None,
+) -> Context:
+    """Read y and X as sktime hands them over, and refuse what cannot be used.
+
+    Parameters
+    ----------
+    y : pandas.DataFrame
+        Target, with one index level for a single series or several for a panel.
+    X : pandas.DataFrame or None
+        Covariates at the time steps of y, and possibly others.
+    covariates : Covariates
+        Columns of X to use.
+    grid : TimeGrid, optional
+        Time axis that the data has to follow; by default its own.
+
+    Raises
+    ------
+    DataError
+        If the index has duplicates or gaps, or values are infinite or no numbers.
+    CovariateError
+        If X lacks columns or time steps.
+    """
+    if len(y) == 0:
+        raise DataError("y is empty: pass at least one observation.")
+    values = _as_floats(y, "y")
+    found = _rows_of(X, y.index, covariates)
+    times = y.index.get_level_values(-1) if y.index.nlevels > 1 else y.index
+    instances, starts = _instances(y.index)
+    grid = _common_grid(times, starts) if grid is None else grid
+    positions = grid.positions(times)
+    ends = np.r_[starts[1:], len(y)]
+    _check_regular(positions, starts, times)
+    unseen = [
+        number
+        for number, (start, end) in enumerate(zip(starts, ends, strict=True))
+        if np.isnan(values[start:end]).all()
+    ]
+    if unseen:
+        where = "" if instances is None else f" of series {instances[unseen[0]]!r}"
+        raise DataError(f"every value of y{where} is missing: nothing can be learnt.")
+    series = tuple(
+        Series(int(positions[start]), values[start:end], found[start:end])
+        for start, end in zip(starts, ends, strict=True)
+    )
+    return Context(grid, instances, covariates, series)
+
+
+def _instances(index: pd.Index) -> tuple[pd.Index | None, np.ndarray]:
+    """Return the keys of the series in the order of the rows, and their first rows."""
+    if index.nlevels == 1:
+        return None, np.zeros(1, dtype=int)
+    keys = index.droplevel(-1)
+    codes, unique = pd.factorize(keys)
+    starts = np.flatnonzero(np.r_[True, np.diff(codes) != 0])
+    if len(starts) != len(unique):
+        raise DataError(
+            "the rows of a series must stand together: sort y by its index, "
+            "for example by y.sort_index()."
+        )
+    if not isinstance(unique, pd.MultiIndex):
+        unique = pd.Index(unique, name=index.names[0])
+    else:
+        unique = unique.set_names(index.names[:-1])
+    return unique, starts
+
+
+def _common_grid(times: pd.Index, starts: np.ndarray) -> TimeGrid:
+    """Return the grid of all series, its frequency read from the longest one."""
+    if not isinstance(times, pd.DatetimeIndex) or len(starts) == 1:
+        return TimeGrid.of(times)
+    lengths = np.diff(np.r_[starts, len(times)])
+    longest = int(np.argmax(lengths))
+    rows = slice(starts[longest], starts[longest] + lengths[longest])
+    grid = TimeGrid.of(times[rows])
+    return replace(grid, name=times.name)
+
+
+def _check_regular(positions: np.ndarray, starts: np.ndarray, times: pd.Index) -> None:
+    """Refuse time steps that are missing, doubled or out of order."""
+    steps = np.diff(positions)
+    within = np.ones(len(steps), dtype=bool)
+    within[starts[1:] - 1] = False
+    wrong = np.flatnonzero(within & (steps != 1))
+    if len(wrong) == 0:
+        return
+    at = int(wrong[0])
+    here, there = times[at], times[at + 1]
+    if steps[at] > 1:
+        raise DataError(
+            f"the time index has a gap: it steps from {here} to {there}. Fill the "
+            "missing time stamps with NaN, which the forecasters handle, for example "
+            "by y = y.asfreq(...) or y.reindex(...)."
+        )
+    problem = "holds twice" if steps[at] == 0 else "goes back in time at"
+    raise DataError(
+        f"the time index {problem} {there}. Pass unique time stamps in order, for "
+        "example by y = y[~y.index.duplicated()].sort_index()."
+    )
+
+
+def _as_floats(frame: pd.DataFrame, name: str) -> np.ndarray:
+    """Return a copy of a frame as float64, refusing what is no finite number."""
+    if not frame.columns.is_unique:
+        doubled = frame.columns[frame.columns.duplicated()][0]
+        raise DataError(f"{name} has several columns {doubled!r}: rename them.")
+    try:
+        values = frame.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
+    except (TypeError, ValueError) as error:
+        kinds = ", ".join(f"{key!r}: {kind}" for key, kind in frame.dtypes.items())
+        raise DataError(
+            f"{name} must be numeric, got columns of dtype {{{kinds}}}. Convert them, "
+            "for example by astype(float) or one-hot encoding."
+        ) from error
+    if np.isinf(values).any():
+        row, column = np.argwhere(np.isinf(values))[0]
+        raise DataError(
+            f"{name} is infinite at {frame.index[row]!r} in column "
+            f"{frame.columns[column]!r}. Pass finite numbers, or NaN for missing ones."
+        )
+    return values
+
+
+def _columns_of(X: pd.DataFrame, names: list[Hashable], known: bool) -> pd.DataFrame:
+    """Return the columns of X in the order of the fit."""
+    absent = [name for name in names if name not in X.columns]
+    if absent:
+        kind = "known-future " if known else ""
+        raise CovariateError(
+            f"X lacks the {kind}covariates {absent}, which the forecaster was fitted "
+            f"with; it has {list(X.columns)}. Columns are matched by name."
+        )
+    return X[names]
+
+
+def _rows_of(
+    X: pd.DataFrame | None, index: pd.Index, covariates: Covariates
+) -> np.ndarray:
+    """Return the covariates at the time steps of y, (N, P + Q)."""
+    if not covariates.names:
+        return np.empty((len(index), 0))
+    if X is None:
+        raise CovariateError(
+            f"the forecaster was fitted with covariates {covariates.names}, but X is "
+            "None. Pass X with these columns at the time steps of y."
+        )
+    values = _as_floats(_columns_of(X, covariates.names, known=False), "X")
+    if X.index.equals(index):
+        return values
+    rows = X.index.get_indexer(index)
+    if (rows < 0).any():
+        raise CovariateError(
+            f"X has no row for {index[int(np.argmax(rows < 0))]!r}, a time step of y. "
+            "Pass X for every time step of y, with NaN where a value is missing."
+        )
+    return values[rows]
+
+
+def covariates_ahead(
+    context: Context, X: pd.DataFrame | None, steps: np.ndarray
+) -> np.ndarray | None:
+    """Return known-future covariates after the cutoffs, (I, F, Q), NaN where missing.
+
+    Parameters
+    ----------
+    context : Context
+        Series that the forecasts start from.
+    X : pandas.DataFrame or None
+        Covariates of the forecast time steps, matched by name, series and time.
+    steps : numpy.ndarray of shape (I, n)
+        Steps to forecast; those up to 0 lie in the past and need no X.
+
+    Raises
+    ------
+    CovariateError
+        If X is missing, or lacks a column or a time step to be forecast.
+    """
+    names = list(context.covariates.future)
+    horizon = max(0, int(steps.max()))
+    if not names or horizon == 0:
+        return None
+    if X is None:
+        raise CovariateError(
+            f"the forecaster was fitted with known-future covariates {names}, but X is "
+            "None. Pass X with these columns for the time steps to be forecast, or "
+            "name covariates that end at the cutoff in past_covariates."
+        )
+    values = _as_floats(_columns_of(X, names, known=True), "X")
+    times = X.index.get_level_values(-1) if X.index.nlevels > 1 else X.index
+    number = np.zeros(len(X), dtype=int)
+    if context.instances is not None:
+        number = context.instances.get_indexer(X.index.droplevel(-1))
+    step = context.grid.positions(times) - context.cutoffs[number]
+    ahead = np.full((len(context.series), horizon, len(names)), np.nan)
+    covered = np.zeros(ahead.shape[:2], dtype=bool)
+    inside = (number >= 0) & (step >= 1) & (step <= horizon)
+    ahead[number[inside], step[inside] - 1] = values[inside]
+    covered[number[inside], step[inside] - 1] = True
+    wanted_series, wanted = np.nonzero(steps > 0)
+    short = ~covered[wanted_series, steps[wanted_series, wanted] - 1]
+    if short.any():
+        one, step_ahead = wanted_series[short][0], wanted[short][0]
+        position = context.cutoffs[one] + steps[one, step_ahead]
+        raise CovariateError(
+            f"X has no row for {_label(context, int(one), int(position))}, which is to be "
+            f"forecast. Pass the known-future covariates {names} for every time step "
+            "of the forecasting horizon."
+        )
+    return ahead
+
+
+def _label(context: Context, number: int, position: int) -> Any:
+    """Return how to name a time step of a series in an error."""
+    time = context.grid.index(np.array([position]))[0]
+    if context.instances is None:
+        return f"{time}"
+    return f"{time} of series {context.instances[number]!r}"

@@ -1,0 +1,52 @@
+"""Forecast parameters to skpro's distributions; skpro is imported on first use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["DISTRIBUTIONS", "empirical_distribution"]
+
+
+def _normal(parameters: np.ndarray, index: pd.Index, columns: pd.Index) -> Any:
+    """Return normal distributions from mean and standard deviation (rows, C, 2)."""
+    from skpro.distributions.normal import Normal
+
+    mean, deviation = np.moveaxis(parameters, 2, 0)
+    return Normal(mu=mean, sigma=deviation, index=index, columns=columns)
+
+
+def _student_t(parameters: np.ndarray, index: pd.Index, columns: pd.Index) -> Any:
+    """Return t distributions from location, scale and freedom (rows, C, 3)."""
+    from skpro.distributions.t import TDistribution
+
+    location, scale, freedom = np.moveaxis(parameters, 2, 0)
+    return TDistribution(
+        mu=location, sigma=scale, df=freedom, index=index, columns=columns
+    )
+
+
+DISTRIBUTIONS: dict[str | None, Callable[..., Any]] = {
+    "normal": _normal,
+    "student_t": _student_t,
+}
+"""Families that skpro has in closed form, by the name of the likelihood."""
+
+
+def empirical_distribution(
+    samples: np.ndarray, index: pd.Index, columns: pd.Index
+) -> Any:
+    """Return the empirical distribution of equally likely values (rows, C, A)."""
+    from skpro.distributions.empirical import Empirical
+
+    n_samples = samples.shape[2]
+    repeated = index[np.tile(np.arange(len(index)), n_samples)]
+    levels = [repeated.get_level_values(level) for level in range(index.nlevels)]
+    number = np.repeat(np.arange(n_samples), len(index))
+    rows = pd.MultiIndex.from_arrays([number, *levels], names=["sample", *index.names])
+    values = np.moveaxis(samples, 2, 0).reshape(-1, len(columns))
+    frame = pd.DataFrame(values, index=rows, columns=columns)
+    return Empirical(frame, index=index, columns=columns)

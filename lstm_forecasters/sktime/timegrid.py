@@ -1,0 +1,181 @@
+"""Regular time axes: time stamps to integer positions and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pandas.tseries.frequencies import to_offset
+
+from lstm_forecasters.errors import DataError
+
+__all__ = ["SEASONS", "TimeGrid", "infer_offset"]
+
+SEASONS = {
+    "Y": 1,
+    "Q": 4,
+    "M": 12,
+    "W": 52,
+    "D": 7,
+    "B": 5,
+    "h": 24,
+    "min": 60,
+    "s": 60,
+}
+"""Time steps of the season that users of each frequency usually mean."""
+
+ALIASES = {"YE": "Y", "YS": "Y", "BYE": "Y", "BYS": "Y", "QE": "Q", "QS": "Q"}
+ALIASES |= {"BQE": "Q", "BQS": "Q", "ME": "M", "MS": "M", "BME": "M", "BMS": "M"}
+ALIASES |= {"C": "B", "bh": "h", "cbh": "h"}
+
+MINUTES_OF_DAY = 24 * 60
+LATEST_YEARS_AHEAD = 100_000
+
+
+def infer_offset(times: pd.DatetimeIndex) -> Any:
+    """Return the frequency of unique, sorted time stamps, or say why there is none."""
+    if times.freq is not None:
+        return times.freq
+    name = pd.infer_freq(times) if len(times) >= 3 else None
+    if name is not None:
+        return to_offset(name)
+    if len(times) < 3:
+        raise DataError(
+            f"the time index has {len(times)} time stamps and no frequency, so the "
+            "distance to the next one is unknown. Set it, for example by "
+            'y = y.asfreq("MS"), or use a PeriodIndex.'
+        )
+    gaps = np.diff(times.asi8)
+    usual = np.median(gaps)
+    odd = int(np.argmax(np.abs(gaps - usual)))
+    raise DataError(
+        f"the time index is not regular: it steps from {times[odd]} to "
+        f"{times[odd + 1]}, while steps are usually {pd.Timedelta(_unit(times, usual))} "
+        "long. Fill the missing time stamps with NaN, which the forecasters handle, "
+        'for example by y = y.asfreq("D") with your frequency.'
+    )
+
+
+def _unit(times: pd.DatetimeIndex, steps: float) -> pd.Timedelta:
+    """Return a difference of the index's integers as a time delta."""
+    return pd.Timedelta(int(steps), unit=times.unit)
+
+
+@dataclass(frozen=True)
+class TimeGrid:
+    """All time stamps that a series of one frequency can have.
+
+    Parameters
+    ----------
+    anchor : int, pandas.Period or pandas.Timestamp
+        Time stamp of position 0.
+    offset : pandas.DateOffset or None
+        Frequency of time stamps and periods; None for integers.
+    name : object, default=None
+        Name that time indexes carry.
+    """
+
+    anchor: Any
+    offset: Any = None
+    name: Any = None
+
+    @classmethod
+    def of(cls, times: pd.Index) -> TimeGrid:
+        """Return the grid of one or more series' time stamps.
+
+        Raises
+        ------
+        DataError
+            If the time stamps follow no frequency, or are of an unknown kind.
+        """
+        unique = times if times.is_unique else times.unique()
+        if not unique.is_monotonic_increasing:
+            unique = unique.sort_values()
+        if isinstance(unique, pd.PeriodIndex):
+            return cls(unique[0], unique.freq, times.name)
+        if isinstance(unique, pd.DatetimeIndex):
+            return cls(unique[0], infer_offset(unique), times.name)
+        if pd.api.types.is_integer_dtype(unique.dtype):
+            return cls(int(unique[0]), None, times.name)
+        raise DataError(
+            f"the time index is a {type(times).__name__} of dtype {times.dtype}; pass "
+            "a DatetimeIndex, a PeriodIndex or integers."
+        )
+
+    @property
+    def season(self) -> int:
+        """Seasonal period that the frequency suggests, 1 where it suggests none."""
+        if self.offset is None:
+            return 1
+        name = self.offset.name.split("-")[0]
+        name = ALIASES.get(name, name)
+        season = SEASONS.get(name, 1)
+        if self.offset.n == 1:
+            return season
+        if name == "min":
+            return MINUTES_OF_DAY // self.offset.n
+        return season // self.offset.n if season % self.offset.n == 0 else 1
+
+    def positions(self, times: pd.Index) -> np.ndarray:
+        """Return the position of every time stamp, int64.
+
+        Raises
+        ------
+        DataError
+            If a time stamp does not lie on the grid.
+        """
+        if isinstance(self.anchor, int):
+            if not pd.api.types.is_integer_dtype(times.dtype):
+                raise self._off_grid(times, times[0])
+            return times.to_numpy(dtype=np.int64) - self.anchor
+        if isinstance(self.anchor, pd.Period):
+            if isinstance(times, pd.DatetimeIndex):
+                times = times.to_period(self.offset)
+            if not isinstance(times, pd.PeriodIndex) or times.freq != self.offset:
+                raise self._off_grid(times, times[0])
+            return (times.asi8 - self.anchor.ordinal) // self.offset.n
+        if isinstance(times, pd.PeriodIndex):
+            times = times.to_timestamp()
+        if not isinstance(times, pd.DatetimeIndex) or times.tz != self.anchor.tz:
+            raise self._off_grid(times, times[0])
+        codes, unique = pd.factorize(times)
+        last = max(unique.max(), self.anchor)
+        first = min(unique.min(), self.anchor)
+        ahead = pd.date_range(self.anchor, last, freq=self.offset)
+        behind = pd.date_range(end=self.anchor, start=first, freq=self.offset)
+        behind = behind[behind < self.anchor]
+        grid = behind.append(ahead)
+        found = grid.get_indexer(unique)
+        if (found < 0).any():
+            raise self._off_grid(times, unique[int(np.argmax(found < 0))])
+        return found[codes].astype(np.int64) - len(behind)
+
+    def _off_grid(self, times: pd.Index, time: Any) -> DataError:
+        """Return the error for a time stamp beside the grid."""
+        freq = "integers" if self.offset is None else f"frequency {self.offset.freqstr}"
+        return DataError(
+            f"time stamp {time!r} ({type(times).__name__}) does not lie on the time "
+            f"axis of the fitted series, which begins at {self.anchor!r} and has "
+            f"{freq}. Pass an index of the same kind, time zone and frequency."
+        )
+
+    def index(self, positions: np.ndarray) -> pd.Index:
+        """Return the time stamps at positions."""
+        if isinstance(self.anchor, int):
+            return pd.Index(positions + self.anchor, name=self.name)
+        if isinstance(self.anchor, pd.Period):
+            ordinals = self.anchor.ordinal + positions * self.offset.n
+            return pd.PeriodIndex.from_ordinals(
+                ordinals, freq=self.offset, name=self.name
+            )
+        low, high = min(int(positions.min()), 0), max(int(positions.max()), 0)
+        start = self.anchor + low * self.offset if low else self.anchor
+        grid = pd.date_range(
+            start, periods=high - low + 1, freq=self.offset, name=self.name
+        )
+        if len(positions) > 1 and (np.diff(positions) == 1).all():
+            first = int(positions[0]) - low
+            return grid[first : first + len(positions)]
+        return grid[positions - low]

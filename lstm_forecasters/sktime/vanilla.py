@@ -1,0 +1,132 @@
+"""The vanilla LSTM as an sktime forecaster."""
+
+from lstm_forecasters.sktime.base import BaseLSTMForecaster
+from lstm_forecasters.specs import VanillaLSTM
+
+__all__ = ["VanillaLSTMForecaster"]
+
+
+class VanillaLSTMForecaster(BaseLSTMForecaster):
+    """One LSTM layer over the lookback and a head for the whole horizon.
+
+    The textbook LSTM as a forecaster. It reads every window of the series in its own
+    units: as differences from the last value over the window's own spread. It
+    forecasts the difference from the seasonal naive forecast. Series need no scaling,
+    and gaps (NaN) are masked. Panels and hierarchies are learnt by one global
+    network.
+
+    Parameters
+    ----------
+    window_length : int or None, default=None
+        Time steps that the network reads, the lookback. ``None`` takes three seasons,
+        or fourteen where a season has 24 time steps or more, and never more than the
+        longest series has.
+    horizon : int or None, default=None
+        Time steps that the network is trained to forecast. ``None`` takes the largest
+        step of ``fh`` in ``fit``, else one season, else 12. Any ``fh`` can be forecast
+        afterwards.
+    sp : int or None, default=None
+        Seasonal period in time steps, 1 for none. ``None`` infers it from the
+        frequency of the index (12 for months, 7 for days, 24 for hours, ...), where
+        the longest series covers more than two seasons.
+    past_covariates : list of column names or None, default=None
+        Columns of ``X`` whose values end at the cutoff. The others are known-future
+        covariates, which ``predict`` needs for the forecast time steps.
+    likelihood : {"quantile", "normal", "student_t"} or None, default="quantile"
+        What the network forecasts: quantiles that never cross, the parameters of a
+        distribution, or points only (``None``), which gives no intervals. Point
+        forecasts are medians, trained on the absolute error, except for the
+        distributions, which are trained on their likelihood.
+    hidden_size : int, default=64
+        Number of units of each LSTM layer, per direction.
+    segment_length : int or None, default=None
+        Number of time steps that the LSTM reads at a time. 1 is the textbook
+        network; a season at a time makes the sequence shorter by that factor and
+        training faster by nearly as much. ``None`` reads single steps where the
+        season has fewer than 24 of them, and whole seasons otherwise.
+    linear_path : bool, default=True
+        Whether a linear map from the normalised lookback to the horizon stands
+        beside the LSTM, so that the LSTM learns what a linear model misses.
+    joint_channels : bool, default=False
+        How a multivariate target is read: ``False`` forecasts every channel by
+        itself with one shared network, ``True`` reads and forecasts all channels
+        together.
+    max_steps : int or None, default=None
+        Optimiser steps of a fit. ``None`` grows them with the data, from 300 to 2000.
+    batch_size : int, default=64
+        Windows of each optimiser step.
+    learning_rate : float, default=5e-3
+        Largest learning rate of Adam; it warms up and then falls along a cosine.
+    validation_fraction : float, default=0.0
+        Share of the forecast origins, the latest ones, kept for validation. Above 0,
+        training stops early and the best weights are kept.
+    patience : int, default=10
+        Validations without improvement before training stops.
+    fine_tune_steps : int, default=0
+        Optimiser steps of a ``fit`` after ``pretrain``, from a pristine copy of the
+        pretrained network. 0 takes the series as context only.
+    random_state : int, numpy.random.RandomState or None, default=None
+        Seed of all randomness of a fit. The same seed gives the same forecast; the
+        global generators are neither read nor written.
+    device : str, default="cpu"
+        Where to train, as torch names it; forecasts are made on the CPU.
+    verbose : bool, default=False
+        Whether ``fit`` shows a progress bar with the loss.
+
+    Attributes
+    ----------
+    network_ : lstm_forecasters.backend.model.ForecastModel
+        The trained network, with its normalisation and likelihood.
+    pretrained_network_ : lstm_forecasters.backend.model.ForecastModel
+        The network of ``pretrain``, if that was called.
+
+    Raises
+    ------
+    lstm_forecasters.errors.ParameterError, lstm_forecasters.errors.ParameterTypeError
+        In ``fit``, if a parameter has a value or type that cannot work.
+    lstm_forecasters.errors.DataError
+        If y or X has gaps or duplicates in its index, is infinite, or no number.
+    lstm_forecasters.errors.CovariateError
+        If X is missing, too short, or lacks a column.
+
+    References
+    ----------
+    .. [1] Hochreiter, S. and Schmidhuber, J. (1997). Long short-term memory.
+       Neural Computation 9(8), 1735-1780.
+
+    Examples
+    --------
+    >>> from sktime.datasets import load_airline
+    >>> from lstm_forecasters.sktime import VanillaLSTMForecaster
+    >>> y = load_airline()
+    >>> forecaster = VanillaLSTMForecaster(max_steps=50, random_state=1)
+    >>> forecaster.fit(y, fh=range(1, 13)).predict().shape
+    (12,)
+    >>> forecaster.predict_interval(coverage=0.8).shape
+    (12, 2)
+    """
+
+    architecture = VanillaLSTM
+
+    def __init__(
+        self,
+        window_length=None,
+        horizon=None,
+        sp=None,
+        past_covariates=None,
+        likelihood="quantile",
+        hidden_size=64,
+        segment_length=None,
+        linear_path=True,
+        joint_channels=False,
+        max_steps=None,
+        batch_size=64,
+        learning_rate=5e-3,
+        validation_fraction=0.0,
+        patience=10,
+        fine_tune_steps=0,
+        random_state=None,
+        device="cpu",
+        verbose=False,
+    ):
+        self._set_parameters(locals())
