@@ -5,7 +5,12 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
+import io
+import os
+import pickle
+import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +18,13 @@ import pandas as pd
 import torch
 from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 
+from lstm_forecasters.backend.files import (
+    Archive,
+    pack,
+    read_archive,
+    unpack,
+    write_atomically,
+)
 from lstm_forecasters.backend.forecasting import Forecast, forecast
 from lstm_forecasters.backend.likelihoods import make_likelihood
 from lstm_forecasters.backend.model import ForecastModel
@@ -27,8 +39,10 @@ from lstm_forecasters.backend.windows import Layout, Windows
 from lstm_forecasters.errors import (
     CovariateError,
     DataError,
+    FileFormatError,
     ParameterError,
     ParameterTypeError,
+    did_you_mean,
 )
 from lstm_forecasters.sktime.context import (
     Context,
@@ -40,6 +54,7 @@ from lstm_forecasters.sktime.distributions import (
     DISTRIBUTIONS,
     empirical_distribution,
 )
+from lstm_forecasters.sktime.state import dump_state, restore_state
 from lstm_forecasters.sktime.timegrid import infer_offset
 from lstm_forecasters.specs import (
     Architecture,
@@ -235,7 +250,7 @@ class BaseLSTMForecaster(BaseForecaster):
                 "joint_channels=False."
             )
         if self.fine_tune_steps == 0:
-            return self._adopt(model, context, Windows(context.panel(), model.layout))
+            return self._adopt(model, context)
         recipe = self._recipe(self.fine_tune_steps, share_of_rate=FINE_TUNING_RATE)
         return self._train(model, context, recipe, self._generator())
 
@@ -336,19 +351,17 @@ class BaseLSTMForecaster(BaseForecaster):
         try:
             trainer.run()
         except KeyboardInterrupt:
-            self._adopt(model, context, windows)
+            self._adopt(model, context)
             self._is_vectorized = False
             self._state = "fitted"
             raise
-        return self._adopt(model, context, windows)
+        return self._adopt(model, context)
 
-    def _adopt(
-        self, model: ForecastModel, context: Context, windows: Windows
-    ) -> BaseLSTMForecaster:
+    def _adopt(self, model: ForecastModel, context: Context) -> BaseLSTMForecaster:
         """Keep a model and the context that it forecasts from."""
         self.network_ = model.eval()
         self._context = context
-        self._windows = windows
+        self._windows = Windows(context.panel(), model.layout)
         return self
 
     def _update(
@@ -365,10 +378,10 @@ class BaseLSTMForecaster(BaseForecaster):
         if y.shape[1] != n_channels:
             raise DataError(f"y has {y.shape[1]} columns, but fit saw {n_channels}.")
         context = old.updated(read_context(y, X, old.covariates, old.grid))
-        windows = Windows(context.panel(), self.network_.layout)
         if not update_params:
-            return self._adopt(self.network_, context, windows)
+            return self._adopt(self.network_, context)
         model = copy.deepcopy(self.network_)
+        windows = Windows(context.panel(), model.layout)
         steps = self.max_steps or default_steps(len(training_windows(windows)[0][0]))
         steps = max(1, round(SHARE_OF_STEPS_IN_UPDATE * steps))
         recipe = self._recipe(steps, share_of_rate=FINE_TUNING_RATE)
@@ -479,6 +492,148 @@ class BaseLSTMForecaster(BaseForecaster):
         return empirical_distribution(
             values.reshape(len(index), len(names), -1), index, names
         )
+
+    # -- files --------------------------------------------------------------------
+
+    def to_file(
+        self, path: str | os.PathLike[str], *, keep_context: bool = False
+    ) -> None:
+        """Write the trained network to one safe file, which both ecosystems read.
+
+        Parameters
+        ----------
+        path : path
+            File to write; what was there is replaced at once or not at all.
+        keep_context : bool, default=False
+            Whether the file also holds the series seen so far, so that
+            ``from_file`` returns a fitted forecaster.
+
+        Raises
+        ------
+        sktime.exceptions.NotFittedError
+            If there is no network yet.
+        lstm_forecasters.errors.ParameterTypeError
+            If a parameter or a name is neither a number nor a string.
+        """
+        if not hasattr(self, "pretrained_network_"):
+            self.check_is_fitted()
+        write_atomically(path, pack(dump_state(self, keep_context=keep_context)))
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str]) -> BaseLSTMForecaster:
+        """Return the forecaster in a file; nothing in the file is executed.
+
+        Parameters
+        ----------
+        path : path
+            File that ``to_file`` has written.
+
+        Returns
+        -------
+        forecaster
+            Fitted, if the file keeps its context. Else pretrained: ``fit`` takes a
+            series as context of the network, and ``fine_tune_steps`` adapts it.
+
+        Raises
+        ------
+        lstm_forecasters.errors.FileFormatError
+            If the file is damaged, foreign, of another format version, or holds
+            another architecture.
+        """
+        return cls._from_archive(read_archive(path))
+
+    @classmethod
+    def _from_archive(cls, archive: Archive) -> BaseLSTMForecaster:
+        """Return the forecaster that an archive describes."""
+        for model in archive.models:
+            if model.spec.name != cls.architecture.__name__:
+                raise FileFormatError(
+                    f"the file holds a {model.spec.name}, not a "
+                    f"{cls.architecture.__name__}. Use the class of that architecture: "
+                    f"{model.spec.name}Forecaster."
+                )
+        parameters = dict(archive.extra.get("parameters", {}))
+        if unknown := set(parameters) - set(cls.get_param_names()):
+            raise FileFormatError(
+                f"the file has parameters {sorted(unknown)}, which {cls.__name__} does "
+                "not know."
+            )
+        forecaster = cls(**parameters)
+        restore_state(forecaster, archive)
+        return forecaster
+
+    def save(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        serialization_format: str = "pickle",
+    ) -> tuple[type, bytes] | zipfile.ZipFile:
+        """Save the whole state, as sktime does, but as data instead of a pickle.
+
+        Parameters
+        ----------
+        path : path or None, default=None
+            Where to write a zip file, its name without ``.zip``; None returns the
+            state.
+        serialization_format : {"pickle", "cloudpickle"}, default="pickle"
+            Accepted for sktime's sake and without effect.
+
+        Returns
+        -------
+        (type, bytes) or zipfile.ZipFile
+            As ``sktime.base.load`` takes it. That function unpickles the name of the
+            class; ``load_from_path`` of the class unpickles nothing.
+        """
+        if serialization_format not in ("pickle", "cloudpickle"):
+            raise ParameterError(
+                f"serialization_format={serialization_format!r} is unknown."
+                f"{did_you_mean(serialization_format, ('pickle', 'cloudpickle'))}"
+            )
+        state = pack(dump_state(self, keep_context=True))
+        if path is None:
+            return type(self), state
+        target = Path(f"{os.fspath(path)}.zip")
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as file:
+            file.writestr("_metadata", pickle.dumps(type(self)))
+            file.writestr("_obj", state)
+        write_atomically(target, buffer.getvalue())
+        return zipfile.ZipFile(target)
+
+    @classmethod
+    def load_from_serial(cls, serial: bytes) -> BaseLSTMForecaster:
+        """Return the forecaster in the bytes that ``save()`` returned."""
+        return cls._from_archive(unpack(serial))
+
+    @classmethod
+    def load_from_path(cls, serial: str | os.PathLike[str]) -> BaseLSTMForecaster:
+        """Return the forecaster in the zip file that ``save(path)`` wrote.
+
+        Parameters
+        ----------
+        serial : path
+            Of the zip file, with ``.zip``. Nothing in it is unpickled.
+
+        Raises
+        ------
+        lstm_forecasters.errors.FileFormatError
+            If the file is damaged, foreign, of another format version, or holds
+            another architecture.
+        """
+        try:
+            with zipfile.ZipFile(serial) as file:
+                entry = file.getinfo("_obj")
+                if entry.compress_type != zipfile.ZIP_STORED:
+                    raise FileFormatError(
+                        f"{os.fspath(serial)}: the state is compressed, which save "
+                        "never does. Save the forecaster again."
+                    )
+                state = file.read(entry)
+        except (zipfile.BadZipFile, KeyError, EOFError) as error:
+            raise FileFormatError(
+                f"{os.fspath(serial)} is damaged, or no file that save has written: "
+                f"{error}"
+            ) from error
+        return cls.load_from_serial(state)
 
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:

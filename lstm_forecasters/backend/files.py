@@ -1,0 +1,216 @@
+"""One safe file for trained networks: safetensors, with everything to use them.
+
+The tensors are the weights of one network, or of several. The metadata hold, as
+JSON, the format version, each network's architecture, layout and likelihood, what an
+ecosystem adds, and a digest over all of it. Nothing in a file can execute.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from lstm_forecasters.backend.likelihoods import (
+    LIKELIHOODS,
+    Likelihood,
+    QuantileLikelihood,
+)
+from lstm_forecasters.backend.model import ForecastModel
+from lstm_forecasters.backend.windows import Layout
+from lstm_forecasters.errors import FileFormatError, LSTMForecastersError
+from lstm_forecasters.specs import architecture_from_dict
+
+__all__ = ["Archive", "pack", "read_archive", "unpack", "write_atomically"]
+
+FORMAT_VERSION = 1
+KEY = "lstm_forecasters"
+
+
+@dataclass(frozen=True, eq=False)
+class Archive:
+    """What a file holds.
+
+    Parameters
+    ----------
+    models : sequence of ForecastModel
+        Trained networks.
+    extra : mapping
+        What an ecosystem adds, ready for JSON.
+    tensors : mapping of str to torch.Tensor
+        Arrays that an ecosystem adds, such as the context of the forecasts.
+    """
+
+    models: Sequence[ForecastModel] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+def pack(archive: Archive) -> bytes:
+    """Return an archive as the bytes of a safetensors file."""
+    tensors = {f"extra.{name}": values for name, values in archive.tensors.items()}
+    for number, model in enumerate(archive.models):
+        for name, values in model.state_dict().items():
+            tensors[f"models.{number}.{name}"] = values
+    tensors = {name: values.contiguous() for name, values in tensors.items()}
+    content = {
+        "format_version": FORMAT_VERSION,
+        "models": [_describe(model) for model in archive.models],
+        "extra": dict(archive.extra),
+    }
+    content["digest"] = _digest(content, tensors)
+    return safetensors.torch.save(tensors, {KEY: json.dumps(content)})
+
+
+def unpack(data: bytes) -> Archive:
+    """Return the archive in the bytes of a file.
+
+    Raises
+    ------
+    FileFormatError
+        If the bytes are damaged, foreign, or of another format version.
+    """
+    content = _content(data)
+    try:
+        tensors = safetensors.torch.load(data)
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise _damaged(error) from error
+    digest = content.pop("digest", None)
+    if digest != _digest(content, tensors):
+        raise FileFormatError(
+            "the file is damaged: its digest does not match its content. Use another "
+            "copy, or save the forecaster again."
+        )
+    try:
+        models = [
+            _rebuild(description, number, tensors)
+            for number, description in enumerate(content["models"])
+        ]
+    except (KeyError, TypeError, RuntimeError, LSTMForecastersError) as error:
+        raise _damaged(error) from error
+    extra = {
+        name.removeprefix("extra."): values
+        for name, values in tensors.items()
+        if name.startswith("extra.")
+    }
+    return Archive(models, content["extra"], extra)
+
+
+def read_archive(path: str | os.PathLike[str]) -> Archive:
+    """Return the archive in a file; errors name the file."""
+    try:
+        return unpack(Path(path).read_bytes())
+    except FileFormatError as error:
+        raise FileFormatError(f"{os.fspath(path)}: {error}") from error
+
+
+def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file so that it is there whole, or not at all."""
+    path = Path(path)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _content(data: bytes) -> dict[str, Any]:
+    """Return the metadata of a file, checked before anything is made of it."""
+    length = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or length > len(data) - 8:
+        raise FileFormatError(
+            f"the file is truncated or no file of lstm_forecasters: it has {len(data)} "
+            "bytes, fewer than its header announces."
+        )
+    try:
+        header = json.loads(data[8 : 8 + length])
+        content = json.loads(header["__metadata__"][KEY])
+        version = content["format_version"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise FileFormatError(
+            "this is no file of lstm_forecasters: its header does not say so. Pass a "
+            "file that to_file or save has written."
+        ) from error
+    if version != FORMAT_VERSION:
+        raise FileFormatError(
+            f"the file has format version {version!r}, but this version of "
+            f"lstm_forecasters reads {FORMAT_VERSION}. Use the version that wrote it."
+        )
+    return content
+
+
+def _digest(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 over metadata and tensors."""
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
+    for name in sorted(tensors):
+        values = tensors[name]
+        digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
+        digest.update(values.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _describe(model: ForecastModel) -> dict[str, Any]:
+    """Return what rebuilds a model, without its weights."""
+    likelihood: dict[str, Any] = {"name": model.likelihood.name}
+    if isinstance(model.likelihood, QuantileLikelihood):
+        likelihood["levels"] = list(model.likelihood.levels)
+    return {
+        "architecture": model.spec.to_dict(),
+        "layout": dataclasses.asdict(model.layout),
+        "likelihood": likelihood,
+    }
+
+
+def _rebuild(
+    description: Mapping[str, Any], number: int, tensors: Mapping[str, Tensor]
+) -> ForecastModel:
+    """Return a model from its description and the tensors of a file."""
+    layout = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in description["layout"].items()
+    }
+    with torch.device("meta"):
+        model = ForecastModel(
+            architecture_from_dict(description["architecture"]),
+            Layout(**layout),
+            _likelihood(description["likelihood"]),
+        )
+    prefix = f"models.{number}."
+    weights = {
+        name.removeprefix(prefix): values
+        for name, values in tensors.items()
+        if name.startswith(prefix)
+    }
+    model.load_state_dict(weights, strict=True, assign=True)
+    return model.requires_grad_(True).eval()
+
+
+def _likelihood(description: Mapping[str, Any]) -> Likelihood:
+    """Return the likelihood that a file describes."""
+    if description["name"] == QuantileLikelihood.name:
+        return QuantileLikelihood(tuple(description["levels"]))
+    return LIKELIHOODS[description["name"]]()
+
+
+def _damaged(error: Exception) -> FileFormatError:
+    """Return the error for a file that cannot be rebuilt."""
+    return FileFormatError(f"the file is damaged: {error}. Use another copy.")
