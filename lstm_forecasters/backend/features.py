@@ -19,34 +19,38 @@ from lstm_forecasters.backend.windows import Layout, WindowBatch
 __all__ = ["NetworkInput", "assemble", "horizon_columns", "history_columns"]
 
 
-@dataclass(kw_only=True, eq=False)
+@dataclass(eq=False)
 class NetworkInput:
     """What a network reads, and the frame that leads back to the user's units.
 
     Where channels are forecast by themselves, B counts every channel of every
-    window, and C is 1.
+    window, and C is 1. Target and weight are empty where windows are not for training.
     """
 
     history: Tensor  # (B, L, D) float32
     horizon: Tensor  # (B, H, E) float32
     static: Tensor  # (B, S) float32
     frame: Frame
-    target: Tensor | None = None  # (B, H, C) float32, normalised
-    weight: Tensor | None = None  # (B, H, C) float32
+    target: Tensor  # (B, H, C) float32, normalised
+    weight: Tensor  # (B, H, C) float32
 
-    def __getitem__(self, rows: slice | Tensor) -> NetworkInput:
-        """Return some of the windows."""
-        frame = self.frame
-        return NetworkInput(
-            history=self.history[rows],
-            horizon=self.horizon[rows],
-            static=self.static[rows],
-            frame=Frame(
-                center=frame.center[rows], scale=frame.scale[rows], path=frame.path[rows]
-            ),
-            target=None if self.target is None else self.target[rows],
-            weight=None if self.weight is None else self.weight[rows],
-        )
+    def split(self, size: int) -> list[NetworkInput]:
+        """Return the windows in batches of a size, the last one perhaps smaller."""
+        frame, parts = self.frame, []
+        for history, horizon, static, center, scale, path, target, weight in zip(
+            self.history.split(size),
+            self.horizon.split(size),
+            self.static.split(size),
+            frame.center.split(size),
+            frame.scale.split(size),
+            frame.path.split(size),
+            self.target.split(size),
+            self.weight.split(size),
+            strict=True,
+        ):
+            part = Frame(center=center, scale=scale, path=path)
+            parts.append(NetworkInput(history, horizon, static, part, target, weight))
+        return parts
 
 
 def history_columns(layout: Layout) -> int:
@@ -118,16 +122,14 @@ def assemble(
     static = (batch.static_covariates - means[n_past + n_future :]) / scales[
         n_past + n_future :
     ]
-    network_input = NetworkInput(
+    return NetworkInput(
         history=torch.cat([column.float() for column in history], 2),
         horizon=torch.cat([column.float() for column in horizon], 2),
         static=static.nan_to_num().float(),
         frame=frame,
+        target=frame.normalise(batch.target).float(),
         weight=batch.weight,
     )
-    if batch.target is not None:
-        network_input.target = frame.normalise(batch.target).float()
-    return network_input
 
 
 def _fold_channels(batch: WindowBatch) -> WindowBatch:
@@ -136,9 +138,7 @@ def _fold_channels(batch: WindowBatch) -> WindowBatch:
     if n_channels == 1:
         return batch
 
-    def fold(values: Tensor | None) -> Tensor | None:
-        if values is None:
-            return None
+    def fold(values: Tensor) -> Tensor:
         return values.movedim(-1, 1).flatten(0, 1).unsqueeze(-1)
 
     def repeat(values: Tensor) -> Tensor:

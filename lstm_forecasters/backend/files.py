@@ -188,12 +188,10 @@ def _rebuild(
         name: tuple(value) if isinstance(value, list) else value
         for name, value in description["layout"].items()
     }
+    spec = architecture_from_dict(description["architecture"])
+    likelihood = _likelihood(description["likelihood"])
     with torch.device("meta"):
-        model = ForecastModel(
-            architecture_from_dict(description["architecture"]),
-            Layout(**layout),
-            _likelihood(description["likelihood"]),
-        )
+        model = ForecastModel(spec, Layout(**layout), likelihood)
     prefix = f"models.{number}."
     weights = {
         name.removeprefix(prefix): values

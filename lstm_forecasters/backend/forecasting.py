@@ -188,15 +188,15 @@ def _advance(batch: WindowBatch, values: Tensor) -> WindowBatch:
         past_covariates=torch.cat([batch.past_covariates, unknown], 1)[:, n_steps:],
         future_covariates=batch.future_covariates[:, n_steps:],
         static_covariates=batch.static_covariates,
+        target=batch.target,
+        weight=batch.weight,
     )
 
 
 def _repeat(batch: WindowBatch, times: int) -> WindowBatch:
     """Repeat every window."""
     repeated = {
-        name: values.repeat_interleave(times, 0)
-        for name, values in vars(batch).items()
-        if values is not None
+        name: values.repeat_interleave(times, 0) for name, values in vars(batch).items()
     }
     return WindowBatch(**repeated)
 

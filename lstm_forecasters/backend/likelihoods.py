@@ -94,8 +94,7 @@ class QuantileLikelihood:
     """Quantiles that never cross, trained on the pinball loss.
 
     The first output is the median, the others are the distances from one quantile
-    to the next, outwards. The median's own loss is the absolute error, so that point
-    forecasts are those of a network trained for points. Levels between the trained
+    to the next, outwards. Levels between the trained
     ones follow a straight line on normal probability paper, and so do the tails.
 
     Parameters
@@ -113,7 +112,15 @@ class QuantileLikelihood:
 
     def __init__(self, levels: tuple[float, ...] = DEFAULT_QUANTILES) -> None:
         self.levels = tuple(levels)
-        self.n_below = self.levels.index(0.5)
+        self.n_below = below = self.levels.index(0.5)
+        self._tilts = 2 * torch.tensor(self.levels) - 1
+        self._signs = signs = torch.zeros(len(self.levels), len(self.levels))
+        signs[0] = 1.0  # the median counts for every quantile
+        for step in range(len(self.levels) - 1):
+            if step < below:
+                signs[1 + step, : below - step] = -1.0
+            else:
+                signs[1 + step, 1 + step :] = 1.0
 
     @property
     def n_parameters(self) -> int:
@@ -122,18 +129,14 @@ class QuantileLikelihood:
 
     def parameters(self, raw: Tensor, path: Tensor) -> Tensor:
         """Return the quantiles in increasing order."""
-        median = raw[..., :1] + path[..., None]
-        steps = functional.softplus(raw[..., 1:])
-        below = median - steps[..., : self.n_below].cumsum(-1).flip(-1)
-        above = median + steps[..., self.n_below :].cumsum(-1)
-        return torch.cat([below, median, above], -1)
+        median, steps = raw.split([1, self.n_parameters - 1], -1)
+        parts = torch.cat([median, functional.softplus(steps)], -1)
+        return parts @ self._signs.to(parts) + path[..., None]
 
     def loss(self, parameters: Tensor, target: Tensor) -> Tensor:
-        """Return the absolute error of the median plus the mean pinball loss."""
-        levels = parameters.new_tensor(self.levels)
+        """Return twice the mean pinball loss: for the median, the absolute error."""
         error = target[..., None] - parameters
-        pinball = torch.maximum(levels * error, (levels - 1) * error)
-        return 2 * pinball.mean(-1)
+        return (error.abs() + self._tilts.to(error) * error).mean(-1)
 
     def restore(self, parameters: Tensor, center: Tensor, scale: Tensor) -> Tensor:
         """Return the quantiles in other units."""

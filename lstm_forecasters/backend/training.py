@@ -176,9 +176,9 @@ class Trainer:
                 rate = self.recipe.learning_rate * _schedule(step, self.n_steps)
                 optimizer.param_groups[0]["lr"] = rate
                 loss = self.step(optimizer, batch)
-                bar.update()
-                if self.verbose and step % every == 0:
-                    bar.set_postfix(loss=f"{loss.item():.4f}")
+                if self.verbose:
+                    bar.update()
+                    bar.set_postfix(loss=f"{loss.item():.4f}", refresh=False)
                 if (
                     self.validation is not None
                     and (step + 1) % every == 0
@@ -189,25 +189,19 @@ class Trainer:
     def step(self, optimizer: torch.optim.Optimizer, batch: NetworkInput) -> Tensor:
         """Take one optimiser step on a batch and return its loss."""
         optimizer.zero_grad()
-        assert batch.weight is not None
         total_weight = batch.weight.sum().clamp_min(1e-12)
-        loss = torch.zeros((), device=self.device)
-        size = self._micro_batch_size(batch)
-        for first in range(0, len(batch.history), size):
-            part = batch[first : first + size]
-            part_loss = self.loss(part) / total_weight
-            part_loss.backward()
-            loss += part_loss.detach()
+        losses = []
+        for part in self._micro_batches(batch):
+            losses.append(self.loss(part) / total_weight)
+            losses[-1].backward()
         torch.nn.utils.clip_grad_norm_(
             self.model.parameters(), self.recipe.gradient_clip
         )
         optimizer.step()
-        return loss
+        return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
 
     def loss(self, batch: NetworkInput) -> Tensor:
         """Return the weighted sum of the losses of a batch."""
-        assert batch.target is not None
-        assert batch.weight is not None
         parameters = self.model(batch, self.generator)
         return (self.model.likelihood.loss(parameters, batch.target) * batch.weight).sum()
 
@@ -219,7 +213,6 @@ class Trainer:
         with torch.no_grad():
             for rows in torch.arange(len(self.validation[0])).split(1024):
                 batch = self._gather(self.validation, rows)
-                assert batch.weight is not None
                 loss += self.loss(batch).item()
                 weight += batch.weight.sum().item()
         self.model.train()
@@ -236,9 +229,7 @@ class Trainer:
             rows = torch.cat([next(order) for _ in range(n_batches)])
             with torch.no_grad():
                 block = self._gather(self.training, rows)
-            size = len(block.history) // n_batches
-            for first in range(0, size * n_batches, size):
-                yield block[first : first + size]
+            yield from block.split(len(block.history) // n_batches)
             remaining -= n_batches
 
     def _shuffled_rows(self) -> Iterator[Tensor]:
@@ -258,16 +249,16 @@ class Trainer:
         batch = self.windows.gather(series[rows], steps[rows], with_target=True)
         return self.model.prepare(batch.to(self.device))
 
-    def _micro_batch_size(self, batch: NetworkInput) -> int:
-        """Return how many windows the LSTM takes at a time."""
+    def _micro_batches(self, batch: NetworkInput) -> list[NetworkInput]:
+        """Return a batch in the parts that the LSTM takes at a time."""
         spec, n_windows = self.model.spec, len(batch.history)
         assert spec.segment_length is not None
         steps = -(-self.model.layout.lookback // spec.segment_length)
         cells = steps * spec.hidden_size * (2 if spec.bidirectional else 1)
         if self.device.type != "cpu" or n_windows * cells <= MICRO_BATCH_CELLS:
-            return n_windows
-        parts = -(-n_windows * cells // MICRO_BATCH_CELLS)
-        return max(1, n_windows // parts)
+            return [batch]
+        n_parts = -(-n_windows // max(1, MICRO_BATCH_CELLS // cells))
+        return batch.split(-(-n_windows // n_parts))
 
     def _check_finite(self) -> None:
         """Refuse a network that diverged."""

@@ -107,7 +107,7 @@ class WindowBatch:
 
     ``history`` is filled forward (last seen value of the same season, else last
     value) and NaN only before the first observation; ``observed`` tells what was
-    really seen. ``target`` and ``weight`` are for training and may be None.
+    really seen.
     """
 
     history: Tensor  # (B, W, C) float64
@@ -119,18 +119,14 @@ class WindowBatch:
     past_covariates: Tensor  # (B, W, P) float64, NaN where missing
     future_covariates: Tensor  # (B, W + R, Q) float64, NaN where missing
     static_covariates: Tensor  # (B, S) float64
-    target: Tensor | None = None  # (B, H, C) float64
-    weight: Tensor | None = None  # (B, H, C) float32, 0 where not observed
+    target: Tensor  # (B, H, C) float64, 0 steps where not for training
+    weight: Tensor  # (B, H, C) float32, 0 where not observed
 
     def to(self, device: torch.device) -> WindowBatch:
         """Return the batch on a device."""
         if self.history.device == device:
             return self
-        moved = {
-            name: None if values is None else values.to(device)
-            for name, values in vars(self).items()
-        }
-        return WindowBatch(**moved)
+        return WindowBatch(**{key: one.to(device) for key, one in vars(self).items()})
 
 
 class Windows:
@@ -221,7 +217,12 @@ class Windows:
         """
         origin = torch.from_numpy(self._starts)[series] + steps  # (B,)
         past = origin[:, None] + self._history_steps  # (B, W)
-        batch = WindowBatch(
+        future = self._future[origin[:, None] + self._all_steps]
+        if ahead is not None:
+            future = torch.cat([future[:, : self.layout.context], ahead], 1)
+        n_target_steps = self.layout.horizon if with_target else 0
+        target = origin[:, None] + self._target_steps[:n_target_steps]  # (B, H)
+        return WindowBatch(
             history=self._filled[past],
             observed=self._observed[past],
             period=self._periods[series],
@@ -229,17 +230,11 @@ class Windows:
             level=self._level[series],
             spread=self._spread[series],
             past_covariates=self._past[past],
-            future_covariates=self._future[origin[:, None] + self._all_steps],
+            future_covariates=future,
             static_covariates=self._static[series],
+            target=self._filled[target].nan_to_num(),  # weight 0 where only filled
+            weight=self._weights[target],
         )
-        if ahead is not None:
-            known = batch.future_covariates[:, : self.layout.context]
-            batch.future_covariates = torch.cat([known, ahead], 1)
-        if with_target:
-            rows = origin[:, None] + self._target_steps  # (B, H)
-            batch.target = self._filled[rows].nan_to_num()  # weight 0 where filled
-            batch.weight = self._weights[rows]
-        return batch
 
 
 def _fill_forward(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn import functional
 
 from lstm_forecasters.backend.networks.layers import LSTMStack, NetworkSizes, Segments
 from lstm_forecasters.specs import Architecture
@@ -81,5 +82,5 @@ class DirectLSTM(nn.Module):
         if self.linear_path is not None:
             values = history[:, :, : sizes.n_channels].flatten(1)
             straight = self.linear_path(values).unflatten(1, shape[:2])
-            raw = torch.cat([raw[..., :1] + straight[..., None], raw[..., 1:]], 3)
+            raw = raw + functional.pad(straight[..., None], (0, shape[2] - 1))
         return raw
