@@ -1,0 +1,137 @@
+"""Networks: shapes, first forecasts, where they look, and where they draw from."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from lstm_forecasters.backend.networks import NetworkSizes, build_network
+from lstm_forecasters.backend.networks.layers import draw_parameters
+from lstm_forecasters.specs import ARCHITECTURES, EncoderDecoderLSTM, StackedLSTM
+
+SIZES = NetworkSizes(
+    lookback=7,
+    horizon=5,
+    history_columns=6,
+    horizon_columns=8,
+    static_columns=2,
+    known_future=2,
+    n_channels=2,
+    n_parameters=3,
+)
+SPECS = [
+    spec(hidden_size=5, segment_length=length, linear_path=linear)
+    for spec in ARCHITECTURES.values()
+    for length, linear in ((1, True), (3, False), (7, True))
+]
+SPECS.append(EncoderDecoderLSTM(hidden_size=5, num_layers=2, reverse_lookback=True))
+SPECS = [spec.with_segments_of(1) for spec in SPECS]
+
+
+def make(spec, seed=0, trained=True):
+    generator = torch.Generator().manual_seed(seed)
+    with torch.device("meta"):
+        network = build_network(spec, SIZES)
+    network.to_empty(device="cpu")
+    draw_parameters(network, generator)
+    if trained:
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.uniform_(-0.5, 0.5, generator=generator)
+    return network.eval()
+
+
+def inputs(steps=SIZES.horizon, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    return (
+        torch.randn(4, SIZES.lookback, SIZES.history_columns, generator=generator),
+        torch.randn(4, steps, SIZES.horizon_columns, generator=generator),
+        torch.randn(4, SIZES.static_columns, generator=generator),
+    )
+
+
+def name_of(spec):
+    return f"{spec.name}-{spec.segment_length}-{spec.linear_path}"
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=name_of)
+class TestEveryNetwork:
+    def test_shape_and_first_forecast(self, spec):
+        raw = make(spec, trained=False)(*inputs())
+        assert raw.shape == (4, SIZES.horizon, SIZES.n_channels, SIZES.n_parameters)
+        assert torch.equal(raw, torch.zeros_like(raw))
+
+    def test_every_input_and_parameter_matters(self, spec):
+        network = make(spec)
+        columns = [one.requires_grad_() for one in inputs()]
+        network(*columns).square().sum().backward()
+        for one in (*columns, *network.parameters()):
+            assert one.grad.abs().sum() > 0
+        assert (columns[0].grad.abs().sum((0, 2)) > 0).all()  # the whole lookback
+
+    def test_windows_do_not_mix(self, spec):
+        network, columns = make(spec), inputs()
+        whole = network(*columns)
+        one = network(*(part[1:2] for part in columns))
+        torch.testing.assert_close(one, whole[1:2], rtol=0, atol=1e-5)
+
+    def test_drawn_from_the_generator_alone(self, spec):
+        state = torch.get_rng_state()
+        first, second = make(spec, 3).state_dict(), make(spec, 3).state_dict()
+        other = make(spec, 4).state_dict()
+        for name, values in first.items():
+            assert torch.equal(values, second[name])
+            assert not torch.equal(values, other[name])
+        assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    "spec", [s for s in SPECS if s.structure == "seq2seq"], ids=name_of
+)
+class TestDecoder:
+    def test_decodes_on_without_changing_what_it_wrote(self, spec):
+        network = make(spec)
+        history, horizon, static = inputs(3 * SIZES.horizon)
+        longest = network(history, horizon, static)
+        for blocks in (1, 2):
+            steps = blocks * SIZES.horizon
+            shorter = network(history, horizon[:, :steps], static)
+            torch.testing.assert_close(shorter, longest[:, :steps])
+
+    def test_reads_its_own_forecasts_and_never_later_columns(self, spec):
+        network = make(spec)
+        history, horizon, static = inputs()
+        horizon.requires_grad_()
+        first = -(-1 // network.length) * network.length  # steps of the first turn
+        network(history, horizon, static)[:, :first].sum().backward()
+        assert horizon.grad[:, first:].abs().sum() == 0
+
+
+def test_reversed_lookback_is_the_lookback_read_backwards():
+    spec = EncoderDecoderLSTM(hidden_size=5, linear_path=False, segment_length=1)
+    forwards = make(spec)
+    backwards = make(dataclasses.replace(spec, reverse_lookback=True))
+    history, horizon, static = inputs()
+    first_values = history[:, -1:, : SIZES.n_channels].clone()
+    flipped = history.flip(1)
+    flipped[:, -1:, : SIZES.n_channels] = first_values  # where the decoder starts
+    state = forwards.encoder(history.flip(1))[1][0][0]
+    other = backwards.encoder(history.flip(1))[1][0][0]
+    assert torch.equal(state, other)
+    read = backwards(history, horizon, static)
+    assert not torch.allclose(read, forwards(history, horizon, static))
+    encoded = forwards.encoder
+    forwards.encoder = lambda sequence, generator: encoded(sequence.flip(1))
+    torch.testing.assert_close(forwards(history, horizon, static), read)
+
+
+def test_dropout_draws_from_the_generator_and_only_in_training():
+    network = make(StackedLSTM(hidden_size=5, dropout=0.5, segment_length=1))
+    columns, state = inputs(), torch.get_rng_state()
+    still = network(*columns, torch.Generator().manual_seed(0))
+    assert torch.equal(still, network(*columns))
+    network.train()
+    drops = [network(*columns, torch.Generator().manual_seed(s)) for s in (0, 0, 1)]
+    assert torch.equal(drops[0], drops[1])
+    assert not torch.equal(drops[0], drops[2])
+    assert torch.equal(torch.get_rng_state(), state)

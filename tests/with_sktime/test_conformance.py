@@ -1,0 +1,48 @@
+"""sktime's own checks, one item per check and fixture."""
+
+import pytest
+from sktime.forecasting.tests import test_all_forecasters
+from sktime.tests import test_all_estimators
+
+from lstm_forecasters.sktime import (
+    BidirectionalLSTMForecaster,
+    EncoderDecoderLSTMForecaster,
+    StackedLSTMForecaster,
+    VanillaLSTMForecaster,
+)
+
+FORECASTERS = [
+    VanillaLSTMForecaster,
+    StackedLSTMForecaster,
+    BidirectionalLSTMForecaster,
+    EncoderDecoderLSTMForecaster,
+]
+
+
+# sktime's update_predict concatenates forecasts in a way that pandas deprecates.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Sorting by default when concatenating all DatetimeIndex:DeprecationWarning"
+)
+
+
+class OurForecasters:
+    """Have the checks generate their items for the forecasters of this package."""
+
+    def _all_objects(self):
+        return FORECASTERS
+
+    def _generate_method_nsc_arraylike(self, test_name, **kwargs):
+        # sktime returns the elements of a set: workers would disagree on the order.
+        return sorted(super()._generate_method_nsc_arraylike(test_name, **kwargs))
+
+
+class TestObjects(OurForecasters, test_all_estimators.TestAllObjects):
+    """What sktime checks of every object."""
+
+
+class TestEstimators(OurForecasters, test_all_estimators.TestAllEstimators):
+    """What sktime checks of every estimator."""
+
+
+class TestForecasters(OurForecasters, test_all_forecasters.TestAllForecasters):
+    """What sktime checks of every forecaster."""
