@@ -22,7 +22,7 @@ SIZES = NetworkSizes(
 SPECS = [
     spec(hidden_size=5, segment_length=length, linear_path=linear)
     for spec in ARCHITECTURES.values()
-    for length, linear in ((1, True), (3, False), (7, True))
+    for length, linear in ((1, True), (3, False), (4, True))
 ]
 SPECS.append(EncoderDecoderLSTM(hidden_size=5, num_layers=2, reverse_lookback=True))
 SPECS = [spec.with_segments_of(1) for spec in SPECS]
@@ -111,18 +111,14 @@ def test_reversed_lookback_is_the_lookback_read_backwards():
     spec = EncoderDecoderLSTM(hidden_size=5, linear_path=False, segment_length=1)
     forwards = make(spec)
     backwards = make(dataclasses.replace(spec, reverse_lookback=True))
-    history, horizon, static = inputs()
-    first_values = history[:, -1:, : SIZES.n_channels].clone()
-    flipped = history.flip(1)
-    flipped[:, -1:, : SIZES.n_channels] = first_values  # where the decoder starts
-    state = forwards.encoder(history.flip(1))[1][0][0]
-    other = backwards.encoder(history.flip(1))[1][0][0]
-    assert torch.equal(state, other)
-    read = backwards(history, horizon, static)
-    assert not torch.allclose(read, forwards(history, horizon, static))
-    encoded = forwards.encoder
-    forwards.encoder = lambda sequence, generator: encoded(sequence.flip(1))
-    torch.testing.assert_close(forwards(history, horizon, static), read)
+    columns = inputs()
+    read = backwards(*columns)
+    assert not torch.allclose(read, forwards(*columns))
+    encode = forwards.encoder.forward
+    forwards.encoder.forward = lambda sequence, **options: encode(
+        sequence.flip(1), **options
+    )
+    torch.testing.assert_close(forwards(*columns), read)
 
 
 def test_dropout_draws_from_the_generator_and_only_in_training():
