@@ -131,7 +131,12 @@ class Architecture:
         """Return this architecture with its segment length decided."""
         if self.segment_length is not None:
             return self
-        return dataclasses.replace(self, segment_length=period if period >= 24 else 1)
+        length = period if period >= 24 else self._short_segment(period)
+        return dataclasses.replace(self, segment_length=length)
+
+    def _short_segment(self, period: int) -> int:
+        """Return the segment length of a season of fewer than 24 time steps."""
+        return 1
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields and the name, ready for JSON."""
@@ -199,6 +204,11 @@ class EncoderDecoderLSTM(Architecture):
 
     Parameters
     ----------
+    segment_length : int or None, default=None
+        Number of time steps that the encoder reads and the decoder writes at a time.
+        1 is the textbook network; longer segments are faster by nearly that factor.
+        ``None`` takes a quarter of a season where it has fewer than 24 time steps,
+        and whole seasons otherwise.
     num_layers : int, default=1
         Number of LSTM layers of the encoder and of the decoder.
     dropout : float, default=0.0
@@ -217,6 +227,10 @@ class EncoderDecoderLSTM(Architecture):
     reverse_lookback: bool = False
 
     structure: ClassVar[str] = "seq2seq"
+
+    def _short_segment(self, period: int) -> int:
+        """Return a quarter of the season: decoding single steps is slow."""
+        return max(1, period // 4)
 
     def __post_init__(self) -> None:
         """Refuse values that no network can have."""

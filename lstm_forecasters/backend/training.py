@@ -17,7 +17,7 @@ from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.backend.windows import Windows
 from lstm_forecasters.errors import TrainingError
 
-__all__ = ["Recipe", "Trainer", "default_lookback", "default_steps", "training_windows"]
+__all__ = ["Recipe", "Trainer", "default_batch_size", "default_lookback", "default_steps", "training_windows"]
 
 MICRO_BATCH_CELLS = 2**19
 """Most batch x steps x units at a time: beyond it the LSTM's workspace passes what
@@ -49,7 +49,7 @@ class Recipe:
     """
 
     max_steps: int | None = None
-    batch_size: int = 64
+    batch_size: int | None = None
     learning_rate: float = 5e-3
     validation_fraction: float = 0.0
     patience: int = 10
@@ -59,6 +59,11 @@ class Recipe:
 def default_steps(n_windows: int) -> int:
     """Return the optimiser steps for a number of training windows."""
     return int(min(2000, max(300, 300 * (n_windows / 500) ** 0.27)))
+
+
+def default_batch_size(n_windows: int) -> int:
+    """Return the batch size for a number of training windows: an eighth, 16 to 64."""
+    return min(64, max(16, n_windows // 8))
 
 
 def default_lookback(period: int, horizon: int) -> int:
@@ -148,7 +153,9 @@ class Trainer:
                 "or validation_fraction=0."
             )
         self.n_steps = recipe.max_steps or default_steps(n_windows)
-        self.batch_size = min(recipe.batch_size, n_windows)
+        self.batch_size = min(
+            recipe.batch_size or default_batch_size(n_windows), n_windows
+        )
 
     def run(self) -> ForecastModel:
         """Train; on Ctrl-C, keep the best network so far and raise again."""

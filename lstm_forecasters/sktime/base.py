@@ -178,10 +178,9 @@ class BaseLSTMForecaster(BaseForecaster):
         """Refuse parameters that cannot work, before any time is spent."""
         self._spec()
         make_likelihood(self.likelihood)
-        for name in ("window_length", "horizon", "sp", "max_steps"):
+        for name in ("window_length", "horizon", "sp", "max_steps", "batch_size"):
             if getattr(self, name) is not None:
                 check_integer(name, getattr(self, name), 1)
-        check_integer("batch_size", self.batch_size, 1)
         check_integer("patience", self.patience, 1)
         check_integer("fine_tune_steps", self.fine_tune_steps, 0)
         check_positive("learning_rate", self.learning_rate)

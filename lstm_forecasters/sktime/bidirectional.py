@@ -55,8 +55,9 @@ class BidirectionalLSTMForecaster(BaseLSTMForecaster):
         Share of the states that is dropped between two layers in training.
     max_steps : int or None, default=None
         Optimiser steps of a fit. ``None`` grows them with the data, from 300 to 2000.
-    batch_size : int, default=64
-        Windows of each optimiser step.
+    batch_size : int or None, default=None
+        Windows of each optimiser step. ``None`` grows them with the data, from 16
+        to 64.
     learning_rate : float, default=5e-3
         Largest learning rate of Adam; it warms up and then falls along a cosine.
     validation_fraction : float, default=0.0
@@ -124,7 +125,7 @@ class BidirectionalLSTMForecaster(BaseLSTMForecaster):
         num_layers=1,
         dropout=0.0,
         max_steps=None,
-        batch_size=64,
+        batch_size=None,
         learning_rate=5e-3,
         validation_fraction=0.0,
         patience=10,

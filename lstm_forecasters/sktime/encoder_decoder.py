@@ -38,10 +38,10 @@ class EncoderDecoderLSTMForecaster(BaseLSTMForecaster):
     hidden_size : int, default=64
         Number of units of each LSTM layer, per direction.
     segment_length : int or None, default=None
-        Number of time steps that the LSTM reads at a time. 1 is the textbook
-        network; a season at a time makes the sequence shorter by that factor and
-        training faster by nearly as much. ``None`` reads single steps where the
-        season has fewer than 24 of them, and whole seasons otherwise.
+        Number of time steps that the encoder reads and the decoder writes at a time.
+        1 is the textbook network; longer segments are faster by nearly that factor.
+        ``None`` takes a quarter of a season where it has fewer than 24 time steps,
+        and whole seasons otherwise.
     linear_path : bool, default=True
         Whether a linear map from the normalised lookback to the horizon stands
         beside the LSTM, so that the LSTM learns what a linear model misses.
@@ -57,8 +57,9 @@ class EncoderDecoderLSTMForecaster(BaseLSTMForecaster):
         Whether the encoder reads the lookback from its end to its beginning.
     max_steps : int or None, default=None
         Optimiser steps of a fit. ``None`` grows them with the data, from 300 to 2000.
-    batch_size : int, default=64
-        Windows of each optimiser step.
+    batch_size : int or None, default=None
+        Windows of each optimiser step. ``None`` grows them with the data, from 16
+        to 64.
     learning_rate : float, default=5e-3
         Largest learning rate of Adam; it warms up and then falls along a cosine.
     validation_fraction : float, default=0.0
@@ -127,7 +128,7 @@ class EncoderDecoderLSTMForecaster(BaseLSTMForecaster):
         dropout=0.0,
         reverse_lookback=False,
         max_steps=None,
-        batch_size=64,
+        batch_size=None,
         learning_rate=5e-3,
         validation_fraction=0.0,
         patience=10,

@@ -53,8 +53,9 @@ class VanillaLSTMForecaster(BaseLSTMForecaster):
         together.
     max_steps : int or None, default=None
         Optimiser steps of a fit. ``None`` grows them with the data, from 300 to 2000.
-    batch_size : int, default=64
-        Windows of each optimiser step.
+    batch_size : int or None, default=None
+        Windows of each optimiser step. ``None`` grows them with the data, from 16
+        to 64.
     learning_rate : float, default=5e-3
         Largest learning rate of Adam; it warms up and then falls along a cosine.
     validation_fraction : float, default=0.0
@@ -120,7 +121,7 @@ class VanillaLSTMForecaster(BaseLSTMForecaster):
         linear_path=True,
         joint_channels=False,
         max_steps=None,
-        batch_size=64,
+        batch_size=None,
         learning_rate=5e-3,
         validation_fraction=0.0,
         patience=10,

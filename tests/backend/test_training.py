@@ -45,7 +45,7 @@ def test_origins_by_hand(shift, fraction):
         kept = int(len(origins) * fraction)
         expected = origins[: len(origins) - kept]
         if kept:
-            expected = [o for o in expected if o + shift + 3 <= origins[-kept] + shift]
+            expected = [o for o in expected if o + shift + 3 <= origins[-kept]]
         assert train[1][train[0] == number].tolist() == expected
         if fraction:
             found = validation[1][validation[0] == number].tolist()

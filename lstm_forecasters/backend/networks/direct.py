@@ -6,7 +6,12 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from lstm_forecasters.backend.networks.layers import LSTMStack, NetworkSizes, Segments
+from lstm_forecasters.backend.networks.layers import (
+    FutureEffect,
+    LSTMStack,
+    NetworkSizes,
+    Segments,
+)
 from lstm_forecasters.specs import Architecture
 
 __all__ = ["DirectLSTM"]
@@ -45,11 +50,11 @@ class DirectLSTM(nn.Module):
         width = hidden * (2 if spec.bidirectional else 1) + sizes.static_columns
         outputs = sizes.n_channels * sizes.n_parameters
         self.head = nn.Linear(width, sizes.horizon * outputs)
-        if sizes.known_future:
-            self.state_to_step = nn.Linear(width, hidden)
-            self.future_to_step = nn.Linear(sizes.horizon_columns, hidden)
-            self.step_head = nn.Linear(hidden, outputs)
-            self.future_head = nn.Linear(sizes.horizon_columns, outputs, bias=False)
+        self.future_effect = (
+            FutureEffect(width, sizes.horizon_columns, hidden, outputs)
+            if sizes.known_future
+            else None
+        )
         self.linear_path = (
             nn.Linear(
                 sizes.lookback * sizes.n_channels,
@@ -75,9 +80,8 @@ class DirectLSTM(nn.Module):
         summary = states[-1][0].movedim(0, 1).flatten(1)  # (B, hidden * directions)
         summary = torch.cat([summary, static], 1)
         raw = self.head(summary).unflatten(1, shape)
-        if sizes.known_future:
-            step = self.state_to_step(summary)[:, None] + self.future_to_step(horizon)
-            effect = self.step_head(torch.relu(step)) + self.future_head(horizon)
+        if self.future_effect is not None:
+            effect = self.future_effect(summary, horizon)
             raw = raw + effect.unflatten(2, shape[1:])
         if self.linear_path is not None:
             values = history[:, :, : sizes.n_channels].flatten(1)

@@ -10,7 +10,9 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional, init
 
 __all__ = [
+    "CellStack",
     "Dropout",
+    "FutureEffect",
     "LSTMStack",
     "NetworkSizes",
     "Segments",
@@ -69,6 +71,27 @@ class Dropout(nn.Module):
         return values * kept / (1 - self.share)
 
 
+class FutureEffect(nn.Module):
+    """What known-future covariates add to each step, given the state before it.
+
+    Every step sees its own columns only, so that it does not matter which other
+    steps are forecast with it.
+    """
+
+    def __init__(self, width: int, columns: int, hidden_size: int, outputs: int) -> None:
+        super().__init__()
+        self.from_state = nn.Linear(width, hidden_size)
+        self.from_columns = nn.Linear(columns, hidden_size)
+        self.step_head = nn.Linear(hidden_size, outputs)
+        self.straight_head = nn.Linear(columns, outputs, bias=False)
+
+    def forward(self, state: Tensor, columns: Tensor) -> Tensor:
+        """Return the effect (B, T, outputs) of a state (B, W) and columns (B, T, E)."""
+        step = torch.relu(self.from_state(state)[:, None] + self.from_columns(columns))
+        effect: Tensor = self.step_head(step) + self.straight_head(columns)
+        return effect
+
+
 class LSTMStack(nn.Module):
     """Plain single LSTM layers with dropout between them.
 
@@ -114,6 +137,35 @@ class LSTMStack(nn.Module):
         return sequence, final
 
 
+class CellStack(nn.Module):
+    """LSTM cells on top of one another, for one step at a time.
+
+    A cell takes a third to a half of the time of an ``nn.LSTM`` that reads one step.
+    """
+
+    def __init__(
+        self, columns: int, hidden_size: int, num_layers: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.cells = nn.ModuleList(
+            nn.LSTMCell(columns if layer == 0 else hidden_size, hidden_size)
+            for layer in range(num_layers)
+        )
+        self.dropout = Dropout(dropout)
+
+    def forward(
+        self, step: Tensor, state: State, generator: Generator | None = None
+    ) -> tuple[Tensor, State]:
+        """Return the output (B, hidden) of the last cell, and each cell's new state."""
+        following: State = []
+        for index, cell in enumerate(self.cells):
+            if index:
+                step = self.dropout(step, generator)
+            following.append(cell(step, state[index]))
+            step = following[-1][0]
+        return step, following
+
+
 def draw_parameters(network: nn.Module, generator: Generator) -> None:
     """Draw all parameters of a network from one generator.
 
@@ -122,7 +174,7 @@ def draw_parameters(network: nn.Module, generator: Generator) -> None:
     2015). Layers named ``*head`` and ``*path`` start at zero.
     """
     for name, module in network.named_modules():
-        if isinstance(module, nn.LSTM):
+        if isinstance(module, nn.LSTM | nn.LSTMCell):
             bound = 1 / math.sqrt(module.hidden_size)
             for key, parameter in module.named_parameters():
                 init.uniform_(parameter, -bound, bound, generator=generator)

@@ -7,6 +7,8 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from lstm_forecasters.backend.networks.layers import (
+    CellStack,
+    FutureEffect,
     LSTMStack,
     NetworkSizes,
     Segments,
@@ -21,9 +23,10 @@ class Seq2SeqLSTM(nn.Module):
     """A decoder that is fed its own forecasts and runs to any horizon.
 
     The decoder starts from the encoder's final states. At each turn it reads the
-    forecasts of its last turn and the horizon columns of the next segment, and
-    writes one segment of forecasts. It runs freely in training as in forecasting,
-    so that it learns on the inputs it will meet. The linear path reads the lookback,
+    forecasts and covariates of its last turn and the reference path of the next
+    segment, and writes one segment of forecasts; each of its steps meets its own
+    known-future covariates. It runs freely in training as in forecasting, so that it
+    learns on the inputs it will meet. The linear path reads the lookback,
     and again the latest forecasts after every trained horizon.
 
     Parameters
@@ -54,17 +57,17 @@ class Seq2SeqLSTM(nn.Module):
             spec.dropout,
         )
         written = self.length * sizes.n_channels
-        self.decoder = LSTMStack(
+        self.n_known = sizes.horizon_columns - 3 * sizes.known_future
+        self.decoder = CellStack(
             written + self.length * sizes.horizon_columns + sizes.static_columns,
             hidden,
             spec.num_layers,
             spec.dropout,
         )
         self.head = nn.Linear(hidden, written * sizes.n_parameters)
-        self.future_head = (
-            nn.Linear(
-                sizes.horizon_columns, sizes.n_channels * sizes.n_parameters, bias=False
-            )
+        outputs = sizes.n_channels * sizes.n_parameters
+        self.future_effect = (
+            FutureEffect(hidden, sizes.horizon_columns, hidden, outputs)
             if sizes.known_future
             else None
         )
@@ -89,7 +92,8 @@ class Seq2SeqLSTM(nn.Module):
         sequence = history.flip(1) if self.reverse else history
         if self.segments is not None:
             sequence = self.segments(sequence)
-        _, state = self.encoder(sequence, generator=generator)
+        _, final = self.encoder(sequence, generator=generator)
+        state = [(hidden[0], cell[0]) for hidden, cell in final]
         known = history[:, :, : self.sizes.n_channels]  # (B, L, C), then forecasts
         blocks: list[Tensor] = []
         for first in range(0, horizon.shape[1], self.sizes.horizon):
@@ -113,24 +117,27 @@ class Seq2SeqLSTM(nn.Module):
         shape = (sizes.n_channels, sizes.n_parameters)
         padding = -sizes.horizon % length
         padded = functional.pad(columns, (0, 0, 0, padding))
-        turns = padded.unflatten(1, (-1, length)).flatten(2).unbind(1)
-        paths = padded[:, :, : sizes.n_channels].unflatten(1, (-1, length))
-        straight = torch.zeros_like(paths)
+        turns = padded.unflatten(1, (-1, length))  # (B, turns, p, E)
+        paths = turns[..., : sizes.n_channels]
+        straight = torch.zeros_like(paths)[..., None]  # (B, turns, p, C, 1 or K)
         if self.linear_path is not None:
-            line = self.linear_path(known.flatten(1)).unflatten(1, (-1, shape[0]))
-            line = functional.pad(line, (0, 0, 0, padding))
+            line = self.linear_path(known.flatten(1)).unflatten(1, (-1, shape[0], 1))
+            line = functional.pad(line, (0, shape[1] - 1, 0, 0, 0, padding))
             straight = line.unflatten(1, (-1, length))
-        previous = functional.pad(known, (0, 0, max(0, length - known.shape[1]), 0))
-        previous = previous[:, -length:].flatten(1)
+        written = functional.pad(known, (0, 0, max(0, length - known.shape[1]), 0))
+        written = written[:, -length:]
+        covariates = torch.zeros_like(turns[:, 0, :, self.n_known :])
         outputs: list[Tensor] = []
-        for turn, turn_columns in enumerate(turns):
-            step = torch.cat([previous, turn_columns, static], 1)[:, None]
+        for turn in range(turns.shape[1]):
+            columns = turns[:, turn]  # (B, p, E)
+            parts = (written, covariates, columns[..., : self.n_known])
+            step = torch.cat([*(part.flatten(1) for part in parts), static], 1)
             hidden, state = self.decoder(step, state, generator)
-            raw = self.head(hidden[:, 0]).unflatten(1, (length, *shape))
-            if self.future_head is not None:
-                effect = self.future_head(turn_columns.unflatten(1, (length, -1)))
+            raw = self.head(hidden).unflatten(1, (length, *shape))
+            if self.future_effect is not None:
+                effect = self.future_effect(hidden, columns)
                 raw = raw + effect.unflatten(2, shape)
-            location = raw[..., 0] + straight[:, turn]
-            outputs.append(torch.cat([location[..., None], raw[..., 1:]], 3))
-            previous = (location + paths[:, turn]).flatten(1)
+            outputs.append(raw + straight[:, turn])
+            written = outputs[-1][..., 0] + paths[:, turn]
+            covariates = columns[..., self.n_known :]
         return torch.cat(outputs, 1)[:, : sizes.horizon], state
