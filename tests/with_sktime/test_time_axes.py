@@ -1,0 +1,167 @@
+"""Time axes: every kind of index gives the same numbers, and its own labels."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_array_equal
+
+STEPS = [-30, -2, 0, 1, 2, 5, 20]
+INDEXES = {
+    "months": lambda n: pd.period_range("1999-11", periods=n, freq="M"),
+    "quarters": lambda n: pd.period_range("1990Q3", periods=n, freq="Q"),
+    "weeks": lambda n: pd.period_range("2001-01-05", periods=n, freq="W"),
+    "month starts": lambda n: pd.date_range("1999-11-01", periods=n, freq="MS"),
+    "month ends": lambda n: pd.date_range("1999-11-30", periods=n, freq="ME"),
+    "days": lambda n: pd.date_range("2000-02-27", periods=n, freq="D"),
+    "business days": lambda n: pd.bdate_range("2000-02-25", periods=n),
+    "half hours": lambda n: pd.date_range("2000-02-28 22:30", periods=n, freq="30min"),
+    "hours over a clock change": lambda n: pd.date_range(
+        "2024-03-30 12:00", periods=n, freq="h", tz="Europe/Berlin"
+    ),
+    "days in a time zone": lambda n: pd.date_range(
+        "2024-03-25", periods=n, freq="D", tz="US/Eastern"
+    ),
+    "milliseconds": lambda n: pd.date_range("2000-01-01", periods=n, freq="10ms"),
+    "years": lambda n: pd.period_range("1900", periods=n, freq="Y"),
+    "range": lambda n: pd.RangeIndex(n),
+    "integers": lambda n: pd.Index(np.arange(n) + 1000),
+    "negative integers": lambda n: pd.RangeIndex(-50, n - 50),
+}
+"""From a number of time steps to an index."""
+
+
+@pytest.fixture
+def values(y):
+    """The numbers of the series, and more for after its end."""
+    generator = np.random.default_rng(3)
+    return np.r_[y.to_numpy(), y.to_numpy()[-12:] + generator.normal(size=12)]
+
+
+@pytest.mark.parametrize("kind", INDEXES)
+def test_every_index_gives_the_same_numbers_and_its_own_labels(make, values, kind):
+    """The season is given: the numbers are the same then."""
+    index = INDEXES[kind](len(values) + 20)
+    series = pd.Series(values, index=index[: len(values)])
+    plain = pd.Series(values)
+    expected = make(sp=12, horizon=6).fit(plain[:72], fh=STEPS)
+    forecaster = make(sp=12, horizon=6).fit(series[:72], fh=STEPS)
+    forecast = forecaster.predict()
+    assert_array_equal(forecast, expected.predict())
+    times = [index[71 + step] for step in STEPS]
+    assert list(forecast.index) == times
+    absolute = index[[71 + step for step in STEPS]]
+    assert_array_equal(forecaster.predict(fh=absolute), expected.predict())
+    quantiles = forecaster.predict_quantiles(alpha=[0.1])
+    assert_array_equal(quantiles, expected.predict_quantiles(alpha=[0.1]))
+    forecaster.update(series[72:], update_params=False)
+    expected.update(plain[72:], update_params=False)
+    forecast = forecaster.predict(fh=[1, 3])
+    assert_array_equal(forecast, expected.predict(fh=[1, 3]))
+    assert list(forecast.index) == [index[84], index[86]]
+
+
+@pytest.mark.parametrize(
+    "kind", ["month starts", "month ends", "days", "half hours", "days in a time zone"]
+)
+def test_time_stamps_without_a_frequency_follow_the_one_they_show(make, values, kind):
+    index = INDEXES[kind](len(values) + 20)
+    with_freq = pd.Series(values, index=index[: len(values)])
+    bare = with_freq.copy()
+    bare.index = pd.DatetimeIndex(index[: len(values)], freq=None)
+    forecasts = []
+    for series in (with_freq, bare):
+        forecaster = make(horizon=6).fit(series[:72])
+        forecasts.append(forecaster.predict(fh=STEPS))
+        forecaster.update(series[72:], update_params=False)
+        forecasts.append(forecaster.predict(fh=STEPS))
+    for one, other in ((0, 2), (1, 3)):
+        assert_array_equal(forecasts[one], forecasts[other])
+        assert list(forecasts[one].index) == list(forecasts[other].index)
+
+
+@pytest.mark.parametrize(
+    ("freq", "n_steps", "season"),
+    [
+        ("M", 60, 12),
+        ("2M", 60, 6),
+        ("5M", 60, 1),
+        ("Q", 40, 4),
+        ("D", 60, 7),
+        ("B", 60, 5),
+        ("W", 120, 52),
+        ("W", 60, 1),  # barely more than a year of weeks
+        ("h", 100, 24),
+        ("h", 40, 1),  # less than two days
+        ("6h", 40, 4),
+        ("30min", 120, 48),
+        ("15min", 200, 96),
+        ("min", 200, 60),
+        ("Y", 60, 1),
+        (None, 60, 1),
+    ],
+)
+def test_the_season_follows_the_frequency(small, seasonal, freq, n_steps, season):
+    from lstm_forecasters.sktime import VanillaLSTMForecaster
+
+    series = seasonal(n_steps).reset_index(drop=True)
+    if freq is not None:
+        series.index = pd.period_range("2000-01-01", periods=n_steps, freq=freq)
+    settings = {**small, "max_steps": 1}
+    forecaster = VanillaLSTMForecaster(**settings).fit(series)
+    assert forecaster.network_.layout.period == season
+    given = VanillaLSTMForecaster(**settings, sp=3).fit(series)
+    assert given.network_.layout.period == 3
+    if season > 1:
+        given = VanillaLSTMForecaster(**settings, sp=season, horizon=6).fit(series)
+        inferred = VanillaLSTMForecaster(**settings, horizon=6).fit(series)
+        assert_array_equal(given.predict(fh=STEPS[1:]), inferred.predict(fh=STEPS[1:]))
+
+
+def test_containers_of_one_series_give_the_same_numbers(make, y):
+    """Series, frames and arrays, each answered in kind."""
+    forecasts = {}
+    for name, data in {
+        "series": y.reset_index(drop=True),
+        "frame": y.reset_index(drop=True).to_frame(),
+        "array": y.to_numpy(),
+        "column": y.to_numpy()[:, None],
+    }.items():
+        forecasts[name] = make(sp=12).fit(data, fh=[1, 2, 3]).predict()
+    assert isinstance(forecasts["series"], pd.Series)
+    assert isinstance(forecasts["frame"], pd.DataFrame)
+    assert isinstance(forecasts["array"], np.ndarray)
+    for forecast in forecasts.values():
+        found = np.asarray(forecast).ravel()
+        assert_array_equal(found, forecasts["series"])
+
+
+def test_whole_numbers_and_small_floats_are_read_as_they_are(make, y):
+    """Integer, nullable and float32 columns forecast like float64 ones."""
+    whole = y.round()
+    expected = make().fit(whole, fh=[1, 2, 3]).predict()
+    for dtype in ("int64", "int32", "float32", "Int64", "Float64"):
+        forecast = make().fit(whole.astype(dtype), fh=[1, 2, 3]).predict()
+        assert_array_equal(forecast.astype(float), expected)
+
+
+def test_names_of_columns_and_index_stay(make, y):
+    y.index.name = "month"
+    frame = pd.DataFrame({"sales": y, 7: -y})
+    forecast = make().fit(frame, fh=[1, 2]).predict()
+    assert list(forecast.columns) == ["sales", 7]
+    assert forecast.index.name == "month"
+    assert make().fit(y, fh=[1, 2]).predict().name == "sales"
+
+
+def test_a_gap_in_a_panel_of_time_stamps_is_seen_per_series(make, seasonal):
+    """Two series that interleave on the calendar stand on one grid."""
+    index = pd.date_range("2000-01-01", periods=60, freq="MS")
+    early = pd.DataFrame({"sales": seasonal(30).to_numpy()}, index=index[:30])
+    late = pd.DataFrame({"sales": seasonal(20, seed=1).to_numpy()}, index=index[40:])
+    both = pd.concat({"early": early, "late": late}, names=["shop", "month"])
+    forecast = make().fit(both, fh=[1, 2]).predict()
+    assert list(forecast.loc["early"].index) == list(index[30:32])
+    assert list(forecast.loc["late"].index) == [
+        index[-1] + pd.DateOffset(months=1),
+        index[-1] + pd.DateOffset(months=2),
+    ]
