@@ -17,7 +17,15 @@ from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.backend.windows import Windows
 from lstm_forecasters.errors import TrainingError
 
-__all__ = ["Recipe", "Trainer", "default_batch_size", "default_lookback", "default_steps", "training_windows"]
+__all__ = [
+    "Recipe",
+    "Trainer",
+    "default_batch_size",
+    "default_lookback",
+    "default_reference",
+    "default_steps",
+    "training_windows",
+]
 
 MICRO_BATCH_CELLS = 2**19
 """Most batch x steps x units at a time: beyond it the LSTM's workspace passes what
@@ -75,6 +83,15 @@ def default_lookback(period: int, horizon: int) -> int:
     if period == 1:
         return max(24, 2 * horizon)
     return 3 * period if period < 24 else 14 * period
+
+
+def default_reference(period: int, lengths: np.ndarray) -> bool:
+    """Return whether forecasts start from the seasonal naive, not from the last value.
+
+    Where the series cover fewer than four seasons, a network cannot learn the season
+    better than the last one shows it; where they cover more, it can.
+    """
+    return bool(1 < period and lengths.mean() < 4 * period)
 
 
 def training_windows(

@@ -32,6 +32,7 @@ from lstm_forecasters.backend.training import (
     Recipe,
     Trainer,
     default_lookback,
+    default_reference,
     default_steps,
     training_windows,
 )
@@ -297,7 +298,8 @@ class BaseLSTMForecaster(BaseForecaster):
     ) -> ForecastModel:
         """Return an untrained model for the series of a context."""
         spec = self._spec()
-        longest = max(len(series.values) for series in context.series)
+        lengths = np.array([len(series.values) for series in context.series])
+        longest = int(lengths.max())
         period = self.sp or context.grid.season
         if self.sp is None and longest <= 2 * period:
             period = 1
@@ -314,6 +316,7 @@ class BaseLSTMForecaster(BaseForecaster):
             n_channels=n_channels if spec.joint_channels else 1,
             past_covariates=context.covariates.past,
             future_covariates=context.covariates.future,
+            seasonal_reference=default_reference(period, lengths),
         )
         likelihood = make_likelihood(self.likelihood)
         model = ForecastModel.create(spec, layout, likelihood, generator)
