@@ -4,6 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
+from sktime.forecasting.base import ForecastingHorizon
+
+from lstm_forecasters.sktime import VanillaLSTMForecaster
 
 STEPS = [-30, -2, 0, 1, 2, 5, 20]
 INDEXES = {
@@ -49,7 +52,7 @@ def test_every_index_gives_the_same_numbers_and_its_own_labels(make, values, kin
     assert_array_equal(forecast, expected.predict())
     times = [index[71 + step] for step in STEPS]
     assert list(forecast.index) == times
-    absolute = index[[71 + step for step in STEPS]]
+    absolute = ForecastingHorizon(index[[71 + step for step in STEPS]], False)
     assert_array_equal(forecaster.predict(fh=absolute), expected.predict())
     quantiles = forecaster.predict_quantiles(alpha=[0.1])
     assert_array_equal(quantiles, expected.predict_quantiles(alpha=[0.1]))
@@ -101,10 +104,10 @@ def test_time_stamps_without_a_frequency_follow_the_one_they_show(make, values, 
     ],
 )
 def test_the_season_follows_the_frequency(small, seasonal, freq, n_steps, season):
-    from lstm_forecasters.sktime import VanillaLSTMForecaster
-
     series = seasonal(n_steps).reset_index(drop=True)
-    if freq is not None:
+    if freq == "B":
+        series.index = pd.bdate_range("2000-01-03", periods=n_steps)
+    elif freq is not None:
         series.index = pd.period_range("2000-01-01", periods=n_steps, freq=freq)
     settings = {**small, "max_steps": 1}
     forecaster = VanillaLSTMForecaster(**settings).fit(series)
