@@ -87,7 +87,8 @@ def draw(y, results, path):
     axes[0, 0].legend(loc="upper left", frameon=False)
     axes[0, 0].set_ylabel("passengers, thousands")
     axes[1, 0].set_ylabel("passengers, thousands")
-    title = f"Forecasts of {HORIZON} months from the end of {fold['cutoff'].strftime('%B %Y')}"
+    cutoff = fold["cutoff"].strftime("%B %Y")
+    title = f"Forecasts of {HORIZON} months from the end of {cutoff}"
     figure.suptitle(title, x=0.01, ha="left", fontsize=13)
     figure.tight_layout()
     figure.savefig(path, dpi=150)
