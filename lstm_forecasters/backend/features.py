@@ -16,7 +16,7 @@ from torch import Tensor
 from lstm_forecasters.backend.normalization import Frame, frame_windows
 from lstm_forecasters.backend.windows import Layout, WindowBatch
 
-__all__ = ["NetworkInput", "assemble", "horizon_columns", "history_columns"]
+__all__ = ["NetworkInput", "assemble", "history_columns", "horizon_columns"]
 
 
 @dataclass(eq=False)
@@ -115,7 +115,9 @@ def assemble(
         )
     if n_future:
         known = slice(n_past, n_past + n_future)
-        future, mask = _standardise(batch.future_covariates, means[known], scales[known])
+        future, mask = _standardise(
+            batch.future_covariates, means[known], scales[known]
+        )
         now = values.shape[1]
         history += [future[:, now - lookback : now], mask[:, now - lookback : now]]
         horizon += _ahead_of_reference(future, mask, batch.period, layout, now, steps)

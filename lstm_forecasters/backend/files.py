@@ -118,7 +118,8 @@ def read_archive(path: str | os.PathLike[str]) -> Archive:
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     """Write a file so that it is there whole, or not at all."""
     path = Path(path)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
@@ -126,10 +127,10 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
             os.fsync(file.fileno())
         umask = os.umask(0)
         os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
     except BaseException:
-        os.unlink(temporary)
+        temporary.unlink()
         raise
 
 
@@ -184,7 +185,7 @@ def _rebuild(
     description: Mapping[str, Any], number: int, tensors: Mapping[str, Tensor]
 ) -> ForecastModel:
     """Return a model from its description and the tensors of a file."""
-    layout = {
+    layout: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in description["layout"].items()
     }

@@ -95,8 +95,8 @@ def forecast(
     """
     if horizon > model.layout.horizon and model.layout.output_shift:
         raise ParameterError(
-            f"a network with output shift {model.layout.output_shift} forecasts at most "
-            f"its trained horizon of {model.layout.horizon} steps, got {horizon}."
+            f"a network with output shift {model.layout.output_shift} forecasts at "
+            f"most its trained horizon of {model.layout.horizon} steps, got {horizon}."
         )
     n_blocks = -(-horizon // model.layout.horizon)
     if ahead is None and n_blocks > 1:
@@ -201,9 +201,7 @@ def _repeat(batch: WindowBatch, times: int) -> WindowBatch:
     return WindowBatch(**repeated)
 
 
-def _assemble(
-    chunks: list[list[tuple[Likelihood, Tensor]]], horizon: int
-) -> Forecast:
+def _assemble(chunks: list[list[tuple[Likelihood, Tensor]]], horizon: int) -> Forecast:
     """Join the chunks of windows and cut the parts to the horizon."""
     parts, remaining = [], horizon
     for number, (likelihood, _) in enumerate(chunks[0]):

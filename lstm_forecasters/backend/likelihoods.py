@@ -235,7 +235,9 @@ class StudentTLikelihood:
     def quantiles(self, parameters: Tensor, levels: Tensor) -> Tensor:
         """Return the quantiles of the distribution."""
         location, scale, freedom = (part[..., None] for part in parameters.unbind(-1))
-        standard = stdtrit(freedom.double().cpu().numpy(), levels.double().cpu().numpy())
+        standard = stdtrit(
+            freedom.double().cpu().numpy(), levels.double().cpu().numpy()
+        )
         return location + scale * torch.from_numpy(np.asarray(standard)).to(parameters)
 
 

@@ -91,7 +91,7 @@ def default_reference(period: int, lengths: np.ndarray) -> bool:
     Where the series cover fewer than four seasons, a network cannot learn the season
     better than the last one shows it; where they cover more, it can.
     """
-    return bool(1 < period and lengths.mean() < 4 * period)
+    return bool(period > 1 and lengths.mean() < 4 * period)
 
 
 def training_windows(
@@ -227,7 +227,9 @@ class Trainer:
     def loss(self, batch: NetworkInput) -> Tensor:
         """Return the weighted sum of the losses of a batch."""
         parameters = self.model(batch, self.generator)
-        return (self.model.likelihood.loss(parameters, batch.target) * batch.weight).sum()
+        return (
+            self.model.likelihood.loss(parameters, batch.target) * batch.weight
+        ).sum()
 
     def validate(self) -> float:
         """Return the mean loss on the validation windows."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,7 +27,7 @@ class Layout:
     n_channels : int
         Target channels that the network forecasts jointly, C; 1 where every channel
         is forecast by itself.
-    past_covariates, future_covariates, static_covariates : tuple of str
+    past_covariates, future_covariates, static_covariates : tuple of hashable
         Names of the covariates whose values end at the cutoff, are known beyond it,
         or do not change in time.
     output_shift : int
@@ -40,9 +41,9 @@ class Layout:
     horizon: int
     period: int = 1
     n_channels: int = 1
-    past_covariates: tuple[str, ...] = ()
-    future_covariates: tuple[str, ...] = ()
-    static_covariates: tuple[str, ...] = ()
+    past_covariates: tuple[Hashable, ...] = ()
+    future_covariates: tuple[Hashable, ...] = ()
+    static_covariates: tuple[Hashable, ...] = ()
     output_shift: int = 0
     seasonal_reference: bool = True
 
@@ -167,7 +168,9 @@ class Windows:
             return laid_out
 
         observed = ~np.isnan(panel.values)
-        filled = _fill_forward(panel.values, panel.starts[series], step, periods[series])
+        filled = _fill_forward(
+            panel.values, panel.starts[series], step, periods[series]
+        )
         change = _expanding_mean_change(filled, panel.starts, panel.lengths)
         level, spread = _level_and_spread(panel.values, panel.starts)
 
@@ -255,7 +258,9 @@ def _fill_forward(
         return values
     phase = np.where(period > 0, step % period, 0)
     order = np.lexsort((step, phase, first))
-    group_starts = np.r_[True, (np.diff(first[order]) != 0) | (np.diff(phase[order]) != 0)]
+    group_starts = np.r_[
+        True, (np.diff(first[order]) != 0) | (np.diff(phase[order]) != 0)
+    ]
     seasonal = np.empty_like(values)
     seasonal[order] = _carry_forward(values[order], group_starts)
     last = _carry_forward(values, step == 0)
@@ -285,7 +290,9 @@ def _expanding_mean_change(
     return (total - offset) / np.maximum(count - n_before, 1)
 
 
-def _shift_into_padding(change: np.ndarray, rows: np.ndarray, n_rows: int) -> np.ndarray:
+def _shift_into_padding(
+    change: np.ndarray, rows: np.ndarray, n_rows: int
+) -> np.ndarray:
     """Lay out so that the row of a cutoff holds what was known just before it."""
     laid_out = np.zeros((n_rows + 1, change.shape[1]))
     laid_out[rows + 1] = change

@@ -50,13 +50,13 @@ from lstm_forecasters.sktime.context import (
     Covariates,
     covariates_ahead,
     read_context,
+    read_grid,
 )
 from lstm_forecasters.sktime.distributions import (
     DISTRIBUTIONS,
     empirical_distribution,
 )
 from lstm_forecasters.sktime.state import dump_state, restore_state
-from lstm_forecasters.sktime.timegrid import infer_offset
 from lstm_forecasters.specs import (
     Architecture,
     check_flag,
@@ -88,7 +88,9 @@ def _keeping_state(method: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return method(self, *args, **kwargs)
         except Exception:
-            vars(self).update(before, _converter_store_y=converter)
+            for key, value in before.items():
+                setattr(self, key, value)
+            self._converter_store_y = converter
             raise
 
     return kept
@@ -392,13 +394,11 @@ class BaseLSTMForecaster(BaseForecaster):
     def _set_cutoff_from_y(self, y: pd.DataFrame) -> None:
         """Set the cutoff, with the frequency that a relative horizon needs."""
         super()._set_cutoff_from_y(y)
-        cutoff = self._cutoff
+        cutoff: pd.Index = self.cutoff
         if isinstance(cutoff, pd.DatetimeIndex) and cutoff.freq is None:
-            times = y.index.get_level_values(-1).unique().sort_values()
-            if len(times) >= 3 or not hasattr(self, "_context"):
-                cutoff.freq = infer_offset(times)
-            else:
-                cutoff.freq = self._context.grid.offset
+            known = hasattr(self, "_context")
+            grid = self._context.grid if known else read_grid(y.index)
+            self._cutoff = pd.DatetimeIndex(cutoff, freq=grid.offset)
 
     # -- forecasting --------------------------------------------------------------
 
@@ -410,7 +410,7 @@ class BaseLSTMForecaster(BaseForecaster):
         *,
         sample_paths: bool,
     ) -> tuple[pd.Index, np.ndarray]:
-        """Return the row index of the horizon, and what ``read`` takes of its forecasts.
+        """Return the rows of the horizon, and what ``read`` takes of its forecasts.
 
         Steps after the cutoff are forecast from the cutoff, those up to it one step
         ahead from the data before them. The values are (I, n, C, A).
@@ -698,13 +698,12 @@ def _covariates_of(layout: Layout) -> Covariates:
     return Covariates(layout.past_covariates, layout.future_covariates)
 
 
-def _check_device(device: object) -> None:
+def _check_device(device: Any) -> None:
     """Refuse a device that torch does not know or this machine does not have."""
     try:
-        known = torch.device(device)  # type: ignore[arg-type]
-        torch.empty(0, device=known)
+        torch.empty(0, device=torch.device(device))
     except (RuntimeError, TypeError, AssertionError) as error:
         raise ParameterError(
-            f"device={device!r} cannot be used here ({error}). Pass 'cpu', or 'cuda' on "
-            "a machine with a GPU that torch supports."
+            f"device={device!r} cannot be used here ({error}). Pass 'cpu', or 'cuda' "
+            "on a machine with a GPU that torch supports."
         ) from error

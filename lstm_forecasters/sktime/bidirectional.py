@@ -1,5 +1,11 @@
 """The bidirectional LSTM as an sktime forecaster."""
 
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import numpy as np
+
 from lstm_forecasters.sktime.base import BaseLSTMForecaster
 from lstm_forecasters.specs import BidirectionalLSTM
 
@@ -113,25 +119,25 @@ class BidirectionalLSTMForecaster(BaseLSTMForecaster):
 
     def __init__(
         self,
-        window_length=None,
-        horizon=None,
-        sp=None,
-        past_covariates=None,
-        likelihood="quantile",
-        hidden_size=64,
-        segment_length=None,
-        linear_path=True,
-        joint_channels=False,
-        num_layers=1,
-        dropout=0.0,
-        max_steps=None,
-        batch_size=None,
-        learning_rate=5e-3,
-        validation_fraction=0.0,
-        patience=10,
-        fine_tune_steps=0,
-        random_state=None,
-        device="cpu",
-        verbose=False,
-    ):
+        window_length: int | None = None,
+        horizon: int | None = None,
+        sp: int | None = None,
+        past_covariates: list[Hashable] | None = None,
+        likelihood: str | None = "quantile",
+        hidden_size: int = 64,
+        segment_length: int | None = None,
+        linear_path: bool = True,
+        joint_channels: bool = False,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+        max_steps: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float = 5e-3,
+        validation_fraction: float = 0.0,
+        patience: int = 10,
+        fine_tune_steps: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+        device: str = "cpu",
+        verbose: bool = False,
+    ) -> None:
         self._set_parameters(locals())

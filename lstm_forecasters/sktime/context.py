@@ -13,12 +13,19 @@ from lstm_forecasters.backend.windows import Panel
 from lstm_forecasters.errors import CovariateError, DataError
 from lstm_forecasters.sktime.timegrid import TimeGrid
 
-__all__ = ["Context", "Covariates", "Series", "covariates_ahead", "read_context"]
+__all__ = [
+    "Context",
+    "Covariates",
+    "Series",
+    "covariates_ahead",
+    "read_context",
+    "read_grid",
+]
 
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """One series on the grid: values (T, C) and covariates (T, P + Q) from a position."""
+    """One series from a position on: values (T, C) and covariates (T, P + Q)."""
 
     first: int
     values: np.ndarray
@@ -157,9 +164,9 @@ def read_context(
         raise DataError("y is empty: pass at least one observation.")
     values = _as_floats(y, "y")
     found = _rows_of(X, y.index, covariates)
-    times = y.index.get_level_values(-1) if y.index.nlevels > 1 else y.index
+    times = y.index.get_level_values(-1)
     instances, starts = _instances(y.index)
-    grid = _common_grid(times, starts) if grid is None else grid
+    grid = read_grid(y.index) if grid is None else grid
     positions = grid.positions(times)
     ends = np.r_[starts[1:], len(y)]
     _check_regular(positions, starts, times)
@@ -178,11 +185,17 @@ def read_context(
     return Context(grid, instances, covariates, series)
 
 
+def _keys(index: pd.Index) -> pd.Index:
+    """Return the key of the series that each row belongs to."""
+    assert isinstance(index, pd.MultiIndex)
+    return index.droplevel(-1)
+
+
 def _instances(index: pd.Index) -> tuple[pd.Index | None, np.ndarray]:
     """Return the keys of the series in the order of the rows, and their first rows."""
     if index.nlevels == 1:
         return None, np.zeros(1, dtype=int)
-    keys = index.droplevel(-1)
+    keys = _keys(index)
     codes, unique = pd.factorize(keys)
     starts = np.flatnonzero(np.r_[True, np.diff(codes) != 0])
     if len(starts) != len(unique):
@@ -197,8 +210,10 @@ def _instances(index: pd.Index) -> tuple[pd.Index | None, np.ndarray]:
     return unique, starts
 
 
-def _common_grid(times: pd.Index, starts: np.ndarray) -> TimeGrid:
-    """Return the grid of all series, its frequency read from the longest one."""
+def read_grid(index: pd.Index) -> TimeGrid:
+    """Return the time axis of y, its frequency read from the longest series."""
+    _, starts = _instances(index)
+    times = index.get_level_values(-1)
     if not isinstance(times, pd.DatetimeIndex) or len(starts) == 1:
         return TimeGrid.of(times)
     lengths = np.diff(np.r_[starts, len(times)])
@@ -321,7 +336,7 @@ def covariates_ahead(
     times = X.index.get_level_values(-1) if X.index.nlevels > 1 else X.index
     number = np.zeros(len(X), dtype=int)
     if context.instances is not None:
-        number = context.instances.get_indexer(X.index.droplevel(-1))
+        number = context.instances.get_indexer(_keys(X.index))
     step = context.grid.positions(times) - context.cutoffs[number]
     ahead = np.full((len(context.series), horizon, len(names)), np.nan)
     covered = np.zeros(ahead.shape[:2], dtype=bool)
@@ -333,10 +348,10 @@ def covariates_ahead(
     if short.any():
         one, step_ahead = wanted_series[short][0], wanted[short][0]
         position = context.cutoffs[one] + steps[one, step_ahead]
+        time = _label(context, int(one), int(position))
         raise CovariateError(
-            f"X has no row for {_label(context, int(one), int(position))}, which is to be "
-            f"forecast. Pass the known-future covariates {names} for every time step "
-            "of the forecasting horizon."
+            f"X has no row for {time}, which is to be forecast. Pass the "
+            f"known-future covariates {names} for every time step of the horizon."
         )
     return ahead
 

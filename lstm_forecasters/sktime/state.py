@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import torch
-from pandas.tseries.frequencies import to_offset
 from sktime.datatypes import convert_to
 from sktime.forecasting.base import ForecastingHorizon
 
@@ -67,7 +66,8 @@ def restore_state(forecaster: BaseLSTMForecaster, archive: Archive) -> None:
             for model in networks.values():
                 forecaster.pretrained_network_ = model
         else:
-            vars(forecaster).update(networks)
+            for name, model in networks.items():
+                setattr(forecaster, name, model)
         if hasattr(forecaster, "pretrained_network_"):
             forecaster._pretrained_attrs = ["pretrained_network_"]
             forecaster._state = "pretrained"
@@ -86,8 +86,7 @@ def _dump_index(index: pd.Index) -> dict[str, Any]:
     """Return an index as JSON."""
     if isinstance(index, pd.MultiIndex):
         levels = [
-            _dump_index(index.get_level_values(level))
-            for level in range(index.nlevels)
+            _dump_index(index.get_level_values(level)) for level in range(index.nlevels)
         ]
         return {"kind": "multi", "levels": levels}
     name = index.name
@@ -125,9 +124,7 @@ def _load_index(data: dict[str, Any]) -> pd.Index:
         if data["tz"] is not None:
             times = times.tz_convert(data["tz"])
         times = times.as_unit(data["unit"]).rename(data["name"])
-        if data["freq"] is not None:
-            times.freq = to_offset(data["freq"])
-        return times
+        return pd.DatetimeIndex(times, freq=data["freq"])
     return pd.Index(data["values"], name=data["name"])
 
 
@@ -197,16 +194,16 @@ def _restore_target(forecaster: BaseLSTMForecaster, data: dict[str, Any]) -> Non
     sample = pd.DataFrame(
         values, index=context.index(steps), columns=_load_index(data["columns"])
     )
-    y = sample
+    y: Any = sample
     if data["mtype"] == "pd.Series":
         y = sample.iloc[:, 0].rename(data["name"])
     elif data["mtype"] not in forecaster.get_tag("y_inner_mtype"):
         y = convert_to(sample, data["mtype"])
     forecaster._check_X_y(y=y)
-    forecaster._set_cutoff(context.grid.index(np.array([context.cutoffs.max()])))
-    cutoff = forecaster._cutoff
+    cutoff = context.grid.index(np.array([context.cutoffs.max()]))
     if isinstance(cutoff, pd.DatetimeIndex):
-        cutoff.freq = context.grid.offset
+        cutoff = pd.DatetimeIndex(cutoff, freq=context.grid.offset)
+    forecaster._set_cutoff(cutoff)
 
 
 def _dump_horizon(fh: ForecastingHorizon | None) -> dict[str, Any] | None:

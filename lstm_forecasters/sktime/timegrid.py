@@ -31,7 +31,6 @@ ALIASES |= {"BQE": "Q", "BQS": "Q", "ME": "M", "MS": "M", "BME": "M", "BMS": "M"
 ALIASES |= {"C": "B", "bh": "h", "cbh": "h"}
 
 MINUTES_OF_DAY = 24 * 60
-LATEST_YEARS_AHEAD = 100_000
 
 
 def infer_offset(times: pd.DatetimeIndex) -> Any:
@@ -50,17 +49,13 @@ def infer_offset(times: pd.DatetimeIndex) -> Any:
     gaps = np.diff(times.asi8)
     usual = np.median(gaps)
     odd = int(np.argmax(np.abs(gaps - usual)))
+    step = pd.Timedelta(int(usual), unit=times.unit)
     raise DataError(
         f"the time index is not regular: it steps from {times[odd]} to "
-        f"{times[odd + 1]}, while steps are usually {pd.Timedelta(_unit(times, usual))} "
-        "long. Fill the missing time stamps with NaN, which the forecasters handle, "
+        f"{times[odd + 1]}, while steps are usually {step} long. "
+        "Fill the missing time stamps with NaN, which the forecasters handle, "
         'for example by y = y.asfreq("D") with your frequency.'
     )
-
-
-def _unit(times: pd.DatetimeIndex, steps: float) -> pd.Timedelta:
-    """Return a difference of the index's integers as a time delta."""
-    return pd.Timedelta(int(steps), unit=times.unit)
 
 
 @dataclass(frozen=True)
@@ -167,7 +162,7 @@ class TimeGrid:
             return pd.Index(positions + self.anchor, name=self.name)
         if isinstance(self.anchor, pd.Period):
             ordinals = self.anchor.ordinal + positions * self.offset.n
-            return pd.PeriodIndex.from_ordinals(
+            return pd.PeriodIndex.from_ordinals(  # type: ignore[attr-defined]  # stubs
                 ordinals, freq=self.offset, name=self.name
             )
         low, high = min(int(positions.min()), 0), max(int(positions.max()), 0)

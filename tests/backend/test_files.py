@@ -45,8 +45,7 @@ def test_a_network_comes_back_bit_for_bit(spec, likelihood):
     assert torch.equal(archive.tensors["context"], torch.arange(3))
     windows = Windows(make_panel(VALUES), LAYOUT)
     before, after = (
-        forecast(one, windows, *windows.cutoffs(), 7).points()
-        for one in (model, other)
+        forecast(one, windows, *windows.cutoffs(), 7).points() for one in (model, other)
     )
     np.testing.assert_array_equal(before, after)
 
@@ -98,7 +97,7 @@ def test_another_version_is_named(monkeypatch):
     monkeypatch.setattr(files, "FORMAT_VERSION", 99)
     data = pack(Archive([one_model()]))
     monkeypatch.undo()
-    with pytest.raises(FileFormatError, match="version 99, but .* reads 1"):
+    with pytest.raises(FileFormatError, match=r"version 99, but .* reads 1"):
         unpack(data)
 
 

@@ -56,7 +56,9 @@ def test_a_longer_horizon_begins_with_the_shorter_one(spec, likelihood):
         points = shorter.points()
         np.testing.assert_allclose(points, whole[:, : points.shape[1]], rtol=1e-6)
         if likelihood is not None:
-            some, every = (f.quantiles(np.array([0.1, 0.9])) for f in (shorter, found[-1]))
+            some, every = (
+                f.quantiles(np.array([0.1, 0.9])) for f in (shorter, found[-1])
+            )
             np.testing.assert_allclose(some, every[:, : some.shape[1]], rtol=1e-5)
 
 
@@ -139,9 +141,7 @@ def test_many_windows_are_forecast_in_chunks(monkeypatch):
     model = make_model(layout)
     series, steps = all_windows(windows)
     whole = forecast(model, windows, series, steps, 5).points()
-    monkeypatch.setattr(
-        "lstm_forecasters.backend.forecasting.WINDOWS_AT_A_TIME", 7
-    )
+    monkeypatch.setattr("lstm_forecasters.backend.forecasting.WINDOWS_AT_A_TIME", 7)
     parts = forecast(model, windows, series, steps, 5).points()
     np.testing.assert_allclose(whole, parts, rtol=1e-5, atol=1e-6)
 
@@ -161,9 +161,7 @@ def test_forecast_is_the_network_in_the_users_units():
     windows = Windows(make_panel(values), layout)
     model = make_model(layout, likelihood="normal")
     batch = windows.gather(torch.tensor([0]), torch.tensor([20]))
-    columns = assemble(
-        batch, layout, model.covariate_means, model.covariate_scales, 3
-    )
+    columns = assemble(batch, layout, model.covariate_means, model.covariate_scales, 3)
     raw = model.network(columns.history, columns.horizon, columns.static)
     scale = columns.frame.scale[:, None].numpy()
     location = (raw[..., 0] + columns.frame.path).detach().numpy()

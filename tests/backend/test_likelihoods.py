@@ -81,7 +81,9 @@ def test_pinball_loss_by_hand():
 
 
 def test_quantiles_minimise_the_loss_at_those_of_the_data():
-    sample = torch.from_numpy(scipy.stats.norm(2, 3).ppf((np.arange(2000) + 0.5) / 2000))
+    sample = torch.from_numpy(
+        scipy.stats.norm(2, 3).ppf((np.arange(2000) + 0.5) / 2000)
+    )
     likelihood = QuantileLikelihood()
     best = torch.quantile(sample, torch.tensor(likelihood.levels, dtype=torch.float64))
     loss = likelihood.loss(best[None], sample).mean()

@@ -82,9 +82,7 @@ def test_gaps_are_filled_by_the_season_then_by_the_last_value():
     )
     batch = windows.gather(torch.tensor([0, 1]), torch.tensor([5, 7]))
     first, second = batch.history[:, -7:, 0].numpy()
-    np.testing.assert_array_equal(
-        first, [np.nan, np.nan, np.nan, np.nan, 3, 3, 3]
-    )
+    np.testing.assert_array_equal(first, [np.nan, np.nan, np.nan, np.nan, 3, 3, 3])
     np.testing.assert_array_equal(second, [1, 2, 2, 1, 5, 5, 1])
     np.testing.assert_array_equal(batch.observed[1, -7:, 0], [1, 1, 0, 0, 1, 0, 0])
 

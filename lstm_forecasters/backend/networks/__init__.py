@@ -8,16 +8,23 @@ before training, the forecast is the reference.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from lstm_forecasters.backend.networks.direct import DirectLSTM
 from lstm_forecasters.backend.networks.layers import NetworkSizes
 from lstm_forecasters.backend.networks.seq2seq import Seq2SeqLSTM
 from lstm_forecasters.specs import Architecture
 
-__all__ = ["DirectLSTM", "NetworkSizes", "Seq2SeqLSTM", "build_network"]
+__all__ = ["DirectLSTM", "Network", "NetworkSizes", "Seq2SeqLSTM", "build_network"]
 
-STRUCTURES = {"direct": DirectLSTM, "seq2seq": Seq2SeqLSTM}
+Network = DirectLSTM | Seq2SeqLSTM
+
+STRUCTURES: dict[str, Callable[..., Network]] = {
+    "direct": DirectLSTM,
+    "seq2seq": Seq2SeqLSTM,
+}
 
 
-def build_network(spec: Architecture, sizes: NetworkSizes) -> DirectLSTM | Seq2SeqLSTM:
+def build_network(spec: Architecture, sizes: NetworkSizes) -> Network:
     """Return the network of an architecture, with parameters not yet drawn."""
     return STRUCTURES[spec.structure](spec, sizes)

@@ -78,7 +78,9 @@ class FutureEffect(nn.Module):
     steps are forecast with it.
     """
 
-    def __init__(self, width: int, columns: int, hidden_size: int, outputs: int) -> None:
+    def __init__(
+        self, width: int, columns: int, hidden_size: int, outputs: int
+    ) -> None:
         super().__init__()
         self.from_state = nn.Linear(width, hidden_size)
         self.from_columns = nn.Linear(columns, hidden_size)

@@ -88,7 +88,7 @@ class Seq2SeqLSTM(nn.Module):
         static: Tensor,
         generator: Generator | None = None,
     ) -> Tensor:
-        """Return raw parameters (B, steps, C, K) for all steps of the horizon columns."""
+        """Return raw parameters (B, T, C, K) for T steps of horizon columns."""
         sequence = history.flip(1) if self.reverse else history
         if self.segments is not None:
             sequence = self.segments(sequence)
