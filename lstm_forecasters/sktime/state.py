@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from sktime.datatypes import convert_to
-from sktime.forecasting.base import ForecastingHorizon
+from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 
 from lstm_forecasters.backend.files import Archive
 from lstm_forecasters.errors import FileFormatError, ParameterTypeError
 from lstm_forecasters.sktime.context import Context, Covariates, Series
 from lstm_forecasters.sktime.timegrid import TimeGrid
 
-if TYPE_CHECKING:
-    from lstm_forecasters.sktime.base import BaseLSTMForecaster
-
 __all__ = ["dump_state", "restore_state"]
 
 NETWORKS = ("network_", "pretrained_network_")
 
 
-def dump_state(forecaster: BaseLSTMForecaster, *, keep_context: bool) -> Archive:
+def dump_state(forecaster: BaseForecaster, *, keep_context: bool) -> Archive:
     """Return a forecaster's parameters and networks, and the context if asked for.
 
     Raises
@@ -57,7 +54,7 @@ def dump_state(forecaster: BaseLSTMForecaster, *, keep_context: bool) -> Archive
     return Archive(models, extra, tensors)
 
 
-def restore_state(forecaster: BaseLSTMForecaster, archive: Archive) -> None:
+def restore_state(forecaster: BaseForecaster, archive: Archive) -> None:
     """Give a new forecaster the networks, and the context if there is one."""
     extra = archive.extra
     try:
@@ -176,7 +173,7 @@ def _load_context(data: dict[str, Any], tensors: Any) -> Context:
     )
 
 
-def _dump_target(forecaster: BaseLSTMForecaster) -> dict[str, Any]:
+def _dump_target(forecaster: BaseForecaster) -> dict[str, Any]:
     """Return the kind of container that y came in, for forecasts to go back to."""
     return {
         "mtype": forecaster._y_metadata["mtype"],
@@ -185,7 +182,7 @@ def _dump_target(forecaster: BaseLSTMForecaster) -> dict[str, Any]:
     }
 
 
-def _restore_target(forecaster: BaseLSTMForecaster, data: dict[str, Any]) -> None:
+def _restore_target(forecaster: BaseForecaster, data: dict[str, Any]) -> None:
     """Show sktime a few time steps of the context, so that it knows y's container."""
     context = forecaster._context
     n_steps = min(3, *(len(one.values) for one in context.series))
