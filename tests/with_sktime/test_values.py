@@ -130,6 +130,20 @@ def test_a_constant_series_is_forecast_as_constant(make, y):
         assert_allclose(forecaster.predict(), level, rtol=1e-6, atol=1e-300)
 
 
+@pytest.mark.parametrize("likelihood", [None, "quantile", "normal", "student_t"])
+@pytest.mark.parametrize("level", [0.0, 100.0])
+def test_a_series_that_stands_still_and_then_moves_is_learnt(make, likelihood, level):
+    """Windows without any spread, before the first sale, say."""
+    sales = np.random.default_rng(1).normal(5.0, 1.0, 40)
+    index = pd.period_range("2000-01", periods=80, freq="M")
+    series = pd.Series(level + np.r_[np.zeros(40), sales], index=index)
+    forecaster = make(likelihood=likelihood, max_steps=60, window_length=24, sp=1)
+    forecast = forecaster.fit(series).predict(fh=np.arange(1, 13))
+    assert_allclose(forecast - level, 5.0, atol=3.0)
+    fitted = forecaster.predict(fh=np.arange(-79, 1))
+    assert np.isfinite(fitted).all()
+
+
 # -- horizons -----------------------------------------------------------------------
 
 

@@ -1,0 +1,493 @@
+"""Bad input: a clear error before any training, and nothing lost by it."""
+
+import copy
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_array_equal
+from sktime.exceptions import NotFittedError
+from sktime.forecasting.base import ForecastingHorizon
+
+from lstm_forecasters.backend.training import Trainer
+from lstm_forecasters.errors import (
+    CovariateError,
+    DataError,
+    LSTMForecastersError,
+    ParameterError,
+    ParameterTypeError,
+    TrainingError,
+)
+from lstm_forecasters.sktime import (
+    EncoderDecoderLSTMForecaster,
+    StackedLSTMForecaster,
+    VanillaLSTMForecaster,
+)
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    """Let every step of training fail the test."""
+
+    def train(self):
+        pytest.fail("training began")
+
+    monkeypatch.setattr(Trainer, "run", train)
+
+
+@pytest.fixture
+def new(no_training, small):
+    """Return a function that constructs a forecaster that must not train."""
+
+    def construct(forecaster_class=VanillaLSTMForecaster, **settings):
+        return forecaster_class(**{**small, **settings})
+
+    return construct
+
+
+@pytest.fixture
+def stamps(y):
+    """The series on time stamps that carry a frequency."""
+    return y.to_timestamp()
+
+
+def replaced(series, position, value):
+    """Return a copy with another value at a position."""
+    changed = series.copy()
+    changed.iloc[position] = value
+    return changed
+
+
+def repeated(series, position):
+    """Return a copy that has one time stamp twice."""
+    order = np.r_[: position + 1, position : len(series)]
+    return series.iloc[order]
+
+
+def without(series, position):
+    """Return a copy that lacks a time stamp."""
+    return series.drop(series.index[position])
+
+
+# -- series -------------------------------------------------------------------------
+
+
+def test_infinite_values_are_refused_and_named(new, y, X):
+    message = r"y is infinite at Period\('2000-06', 'M'\) in column 'sales'.*NaN"
+    for value in (np.inf, -np.inf):
+        with pytest.raises(DataError, match=message):
+            new().fit(replaced(y, 5, value))
+    message = r"X is infinite at Period\('2000-04', 'M'\) in column 'ads'.*NaN"
+    with pytest.raises(DataError, match=message):
+        new().fit(y, X[: len(y)].assign(ads=replaced(X["ads"], 3, np.inf)))
+
+
+def test_gaps_in_the_index_are_refused(new, y, stamps):
+    message = r"gap: it steps from 2000-10 to 2000-12\. Fill .* NaN"
+    with pytest.raises(DataError, match=message):
+        new().fit(without(y, 10))
+    with pytest.raises(DataError, match=r"gap: it steps from 9 to 11\..* NaN"):
+        new().fit(without(y.reset_index(drop=True), 10))
+    message = r"not regular: it steps from 2000-10-01 .* to 2000-12-01 .* NaN"
+    with pytest.raises(DataError, match=message):
+        new().fit(without(stamps, 10))
+
+
+def test_a_gap_in_one_series_of_a_panel_is_refused(new, panel):
+    with pytest.raises(DataError, match=r"gap: it steps from 2000-07 to 2000-09"):
+        new().fit(panel.drop(("c", pd.Period("2000-08", "M"))))
+
+
+def test_repeated_time_stamps_are_refused(new, y, stamps):
+    for series in (y, y.reset_index(drop=True), stamps):
+        with pytest.raises((DataError, TypeError), match=r"twice|duplicate") as caught:
+            new().fit(repeated(series, 5))
+        assert "asfreq" not in str(caught.value)
+
+
+def test_irregular_time_stamps_are_refused(new, stamps):
+    odd = stamps.index[:-1].append(pd.DatetimeIndex(["2010-03-05"]))
+    with pytest.raises(DataError, match=r"not regular: .* to 2010-03-05.*NaN"):
+        new().fit(stamps.set_axis(odd))
+
+
+def test_two_time_stamps_without_a_frequency_are_refused(new):
+    index = pd.DatetimeIndex(["2000-01-01", "2000-02-01"])
+    with pytest.raises(DataError, match=r"2 time stamps and no frequency.*PeriodIndex"):
+        new().fit(pd.Series([1.0, 2.0], index=index))
+
+
+def test_series_that_run_backwards_are_refused(new, y, stamps):
+    """sktime's own check speaks first."""
+    for series in (y, stamps, y.reset_index(drop=True)):
+        with pytest.raises(TypeError, match=r"monotonic|compatible format"):
+            new().fit(series[::-1])
+
+
+def test_nothing_to_learn_from_is_refused(new, y):
+    with pytest.raises(DataError, match="every value of y is missing"):
+        new().fit(y * np.nan)
+    with pytest.raises(DataError, match="y is empty"):
+        new().fit(y[:0])
+    with pytest.raises(TrainingError, match=r"longest series has 1 time steps"):
+        new().fit(y[:1], fh=[1])
+    with pytest.raises(TrainingError, match=r"validation_fraction is 0\.9"):
+        new(validation_fraction=0.9).fit(y[:10], fh=[1, 2, 3])
+
+
+def test_one_series_of_a_panel_without_values_is_refused(new, panel):
+    panel.loc[["c"]] = np.nan
+    with pytest.raises(DataError, match=r"every value of y of series 'c' is missing"):
+        new().fit(panel)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        [1.0, 2.0, 3.0],
+        "a file",
+        {"a": [1, 2]},
+        pd.Series(["1", "2", "3", "4"]),
+        pd.Series([1.0, 2.0, "x", 4.0], dtype=object),
+        pd.Series([1j, 2j, 3j, 4j]),
+        pd.Series(pd.Categorical(["a", "b", "a", "b"])),
+        pd.Series(pd.date_range("2000-01-01", periods=4)),
+        pd.Series([1.0, 2.0, 3.0], index=[0.5, 1.0, 1.5]),
+        pd.Series([1.0, 2.0, 3.0], index=["a", "b", "c"]),
+        pd.DataFrame([[1.0, 2.0], [3.0, 4.0]], columns=["a", "a"]),
+    ],
+    ids=lambda data: f"{type(data).__name__} {getattr(data, 'dtype', '')}",
+)
+def test_what_is_no_numeric_series_is_refused(new, data):
+    """sktime's own checks speak first for most of them."""
+    with pytest.raises((TypeError, ValueError)):
+        new().fit(data)
+
+
+def test_rows_of_a_panel_that_do_not_stand_together_are_refused(new, panel):
+    mixed = panel.iloc[np.r_[:30, 60:100, 30:60, 100 : len(panel)]]
+    with pytest.raises((DataError, TypeError), match=r"together|compatible format"):
+        new().fit(mixed)
+
+
+# -- covariates ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def with_X(make, y, X):
+    """A forecaster fitted with covariates on all of y."""
+    return make(horizon=6).fit(y, X[: len(y)])
+
+
+def test_missing_covariates_are_refused(with_X, X):
+    with pytest.raises(CovariateError, match=r"\['price', 'ads'\], but X is None"):
+        with_X.predict(fh=[1, 2])
+    with pytest.raises(CovariateError, match=r"X is None"):
+        with_X.predict_interval(fh=[1, 2])
+    with pytest.raises(CovariateError, match=r"no row for 2006-02.*forecast"):
+        with_X.predict(fh=[1, 2], X=X[72:73])
+    with pytest.raises(CovariateError, match=r"no row for 2006-05.*forecast"):
+        with_X.predict(fh=[2, 5], X=X[72:76])
+    with pytest.raises(CovariateError, match=r"no row for 2006-01"):
+        with_X.predict(fh=[1], X=X[:72])
+
+
+def test_covariates_on_another_time_axis_are_refused(with_X, X):
+    for ahead in (X[72:].reset_index(drop=True), X[72:].set_axis(range(500, 524))):
+        with pytest.raises(DataError, match=r"does not lie on the time axis.*2000-01"):
+            with_X.predict(fh=[1], X=ahead)
+
+
+def test_covariates_that_are_infinite_ahead_are_refused(with_X, X):
+    X.iloc[73, 0] = np.inf
+    with pytest.raises(DataError, match=r"X is infinite at Period\('2006-02'"):
+        with_X.predict(fh=[1, 2], X=X[72:])
+
+
+def test_covariates_of_fit_must_cover_y(new, y, X):
+    with pytest.raises(ValueError, match=r"2005-12|no row for"):
+        new().fit(y, X[:71])
+
+
+def test_covariates_that_are_no_numbers_are_refused(new, y, X):
+    for values in (["x"] * 72, pd.Categorical(["x"] * 72)):
+        with pytest.raises(TypeError, match="categorical"):
+            new().fit(y, X[:72].assign(price=values))
+    doubled = pd.concat([X["ads"], X["ads"]], axis=1)[:72]
+    with pytest.raises(TypeError, match=r"compatible format|unique"):
+        new().fit(y, doubled)
+
+
+def test_past_covariates_must_be_columns_of_X(new, y, X):
+    with pytest.raises(CovariateError, match=r"\['cost'\] are no columns of X.*'price'"):
+        new(past_covariates=["price", "cost"]).fit(y, X[:72])
+    with pytest.raises(CovariateError, match=r"\['price'\] were named, but X is None"):
+        new(past_covariates=["price"]).fit(y)
+
+
+def test_covariates_of_one_series_of_a_panel_must_not_lack(make, panel):
+    X = pd.DataFrame({"price": np.arange(len(panel)) % 7.0}, index=panel.index)
+    forecaster = make(horizon=6).fit(panel, X)
+    ahead = pd.concat(
+        {
+            key: pd.DataFrame(
+                {"price": 1.0},
+                index=pd.period_range(
+                    panel.loc[key].index[-1] + 1, periods=2, freq="M", name="month"
+                ),
+            )
+            for key in ("b", "c")
+        },
+        names=["shop"],
+    )
+    with pytest.raises(CovariateError, match=r"no row for 2004-05 of series 'a'"):
+        forecaster.predict(fh=[1], X=ahead)
+
+
+# -- horizons -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fh", [0.5, [0.5], "3", ["3"], [1, 1], [], {"a": 1}])
+def test_horizons_that_are_none_are_refused(new, make, y, fh):
+    """By sktime itself."""
+    with pytest.raises((TypeError, ValueError), match="fh"):
+        new().fit(y, fh=fh)
+
+
+def test_horizons_off_the_time_axis_are_refused(make, y, stamps):
+    forecaster = make(horizon=6).fit(y)
+    with pytest.raises(DataError, match="does not lie on the time axis"):
+        forecaster.predict(fh=ForecastingHorizon([100], is_relative=False))
+    forecaster = make(horizon=6).fit(stamps)
+    times = pd.DatetimeIndex(["2006-01-15"])
+    with pytest.raises((DataError, ValueError), match=r"2006-01-15"):
+        forecaster.predict(fh=times)
+
+
+def test_horizons_before_the_series_are_refused(make, y):
+    forecaster = make(horizon=6).fit(y)
+    assert np.isfinite(forecaster.predict(fh=[-71])).all()
+    with pytest.raises(DataError, match=r"72 steps before .* 72 time steps.*first one"):
+        forecaster.predict(fh=[-72, 1])
+
+
+def test_predict_before_fit_raises_sktimes_own_error(new, y):
+    for call in (
+        lambda one: one.predict(fh=[1]),
+        lambda one: one.predict_interval(fh=[1]),
+        lambda one: one.predict_proba(fh=[1]),
+        lambda one: one.update(y),
+    ):
+        with pytest.raises(NotFittedError):
+            call(new())
+
+
+# -- parameters ---------------------------------------------------------------------
+
+WRONG = {
+    "window_length": [0, -1, 1.5, "a", True],
+    "horizon": [0, 2.0, "x"],
+    "sp": [0, -2, 1.5, "a", True, [12]],
+    "past_covariates": ["price", 5],
+    "likelihood": ["x", 5, ["normal"]],
+    "hidden_size": [0, 1.5, "8", None],
+    "segment_length": [0, "a", 2.5],
+    "linear_path": [1, "yes", None],
+    "joint_channels": [0, "no"],
+    "num_layers": [0, 1.5, None],
+    "dropout": [1, -0.1, "a", None],
+    "reverse_lookback": [1, None],
+    "max_steps": [0, -1, 2.5, "a"],
+    "batch_size": [0, 1.5, "a"],
+    "learning_rate": [0, -1, np.inf, np.nan, "a", None],
+    "validation_fraction": [1, -0.1, "a", None],
+    "patience": [0, 1.5, None],
+    "fine_tune_steps": [-1, 1.5, None],
+    "random_state": [-1, 1.5, "a", 2**70],
+    "device": ["gpu", "cpu0", 1.5, None],
+    "verbose": [1, "a", None],
+}
+"""Values of every parameter that cannot work."""
+
+OWNERS = {
+    "num_layers": StackedLSTMForecaster,
+    "dropout": StackedLSTMForecaster,
+    "reverse_lookback": EncoderDecoderLSTMForecaster,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name in WRONG for value in WRONG[name]]
+)
+def test_parameters_that_cannot_work_are_refused_by_name(new, y, X, name, value):
+    """The message names the parameter and repeats what was received."""
+    forecaster = new(OWNERS.get(name, VanillaLSTMForecaster), **{name: value})
+    received = re.escape(str(value))
+    with pytest.raises((ParameterError, ParameterTypeError), match=received) as caught:
+        forecaster.fit(y, X[: len(y)] if name == "past_covariates" else None)
+    assert name in str(caught.value)
+
+
+def test_every_parameter_has_a_wrong_value_here(forecaster_class):
+    assert set(forecaster_class.get_param_names()) <= WRONG.keys()
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("normall", "normal"),
+        ("gaussian", None),
+        ("quantiles", "quantile"),
+        ("Quantile", "quantile"),
+        ("studentt", "student_t"),
+        ("student-t", "student_t"),
+    ],
+)
+def test_a_mistyped_likelihood_is_answered_with_the_nearest_one(new, y, typed, meant):
+    with pytest.raises(ParameterError, match=re.escape(repr(typed))) as caught:
+        new(likelihood=typed).fit(y)
+    message = str(caught.value)
+    if meant is not None:
+        assert f"Did you mean {meant!r}?" in message
+    assert "Valid values: None, 'quantile', 'normal', 'student_t'." in message
+
+
+def test_parameters_are_checked_by_pretrain_as_well(new, panel):
+    with pytest.raises(ParameterError, match="hidden_size"):
+        new(hidden_size=0).pretrain(panel)
+
+
+def test_errors_are_of_this_package_and_of_the_built_in_kind():
+    for error, built_in in (
+        (ParameterError, ValueError),
+        (ParameterTypeError, TypeError),
+        (DataError, ValueError),
+        (CovariateError, DataError),
+        (TrainingError, ValueError),
+    ):
+        assert issubclass(error, LSTMForecastersError)
+        assert issubclass(error, built_in)
+
+
+def test_a_diverged_network_is_refused_and_never_forecasts_nan(make, y):
+    with pytest.raises(TrainingError, match=r"diverged.*learning_rate below 1e\+300"):
+        make(learning_rate=1e300).fit(y)
+    try:
+        forecast = make(learning_rate=1e20, horizon=6).fit(y).predict(fh=range(1, 15))
+    except LSTMForecastersError:
+        return
+    assert not forecast.isna().any()
+
+
+# -- updates ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fitted(make, y):
+    """A forecaster fitted on the first five years."""
+    return make(horizon=6).fit(y[:60], fh=[1, 2, 3])
+
+
+def test_updates_that_do_not_fit_are_refused(fitted, y, no_training):
+    frame = y[60:].to_frame()
+    for wrong, message in (
+        (frame.assign(more=1.0), r"2 columns, but fit saw 1"),
+        (pd.concat({"a": frame}), r"kind that fit saw: a single series"),
+        (y[60:].reset_index(drop=True), r"does not lie on the time axis"),
+        (replaced(y[60:], 3, np.inf), r"y is infinite"),
+        (without(y[60:], 3), r"gap"),
+        (repeated(y[60:], 3), r"twice"),
+    ):
+        with pytest.raises(DataError, match=message):
+            fitted.update(wrong)
+        with pytest.raises(DataError, match=message):
+            fitted.update(wrong, update_params=False)
+
+
+def test_a_panel_is_not_updated_with_a_single_series(make, panel, y, no_training):
+    forecaster = make(horizon=6, max_steps=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "run", lambda self: self.model)
+        forecaster.fit(panel)
+    with pytest.raises(DataError, match="kind that fit saw: a panel"):
+        forecaster.update(y[60:].to_frame())
+
+
+def test_columns_of_an_update_are_matched_by_name(make, y):
+    both = pd.DataFrame({"a": y, "b": 1000 - y})
+    forecaster = make(horizon=6).fit(both[:60])
+    straight = copy.deepcopy(forecaster).update(both[60:], update_params=False)
+    turned = copy.deepcopy(forecaster).update(both[["b", "a"]][60:], update_params=False)
+    for name in both:
+        assert_array_equal(
+            straight.predict(fh=[1, 2])[name], turned.predict(fh=[1, 2])[name]
+        )
+    with pytest.raises(DataError, match=r"'a', 'b'"):
+        forecaster.update(both[60:].rename(columns={"a": "z"}), update_params=False)
+
+
+def test_an_update_may_be_missing_altogether(fitted, y):
+    """The cutoff moves on, and the step is masked."""
+    missing = replaced(y[60:61], 0, np.nan)
+    fitted.update(missing, update_params=False)
+    forecast = fitted.predict()
+    assert list(forecast.index) == [y.index[61], y.index[62], y.index[63]]
+    assert np.isfinite(forecast).all()
+
+
+# -- nothing is lost ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        lambda one, y, X: one.predict(fh=[4, 5]),
+        lambda one, y, X: one.predict(fh=[4, 5], X=X[60:61]),
+        lambda one, y, X: one.predict(fh=[-70], X=X[60:]),
+        lambda one, y, X: one.predict_quantiles(fh=[9], alpha=[0.3]),
+        lambda one, y, X: one.predict_interval(fh=[9], X=X[:60]),
+        lambda one, y, X: one.predict_var(fh=[9]),
+        lambda one, y, X: one.predict_proba(fh=[9]),
+        lambda one, y, X: one.update(y[60:]),
+        lambda one, y, X: one.update(y[60:], X[50:60]),
+        lambda one, y, X: one.update(replaced(y[60:], 1, np.inf), X[60:72]),
+        lambda one, y, X: one.update(without(y[60:], 4), X[60:72]),
+        lambda one, y, X: one.update(y[60:].to_frame().assign(more=1.0), X[60:72]),
+        lambda one, y, X: one.update(y[60:].reset_index(drop=True), X[60:72]),
+    ],
+)
+def test_a_refused_call_leaves_the_forecaster_as_it_was(make, y, X, refused):
+    forecaster = make(horizon=6).fit(y[:60], X[:60], fh=[1, 2, 3])
+    points = forecaster.predict(X=X[60:])
+    quantiles = forecaster.predict_quantiles(X=X[60:], alpha=[0.1])
+    with pytest.raises((DataError, ValueError, TypeError)):
+        refused(forecaster, y, X)
+    assert list(forecaster.cutoff) == [y.index[59]]
+    assert list(forecaster.fh) == [1, 2, 3]
+    again = forecaster.predict(X=X[60:])
+    assert isinstance(again, pd.Series)
+    assert_array_equal(again, points)
+    assert list(again.index) == list(points.index)
+    assert_array_equal(forecaster.predict_quantiles(X=X[60:], alpha=[0.1]), quantiles)
+    forecaster.update(y[60:], X[60:72], update_params=False)
+    assert list(forecaster.predict(X=X[72:]).index) == list(y.index[-1] + np.arange(1, 4))
+
+
+def test_an_interrupted_fit_leaves_a_usable_forecaster(make, y, monkeypatch):
+    """Ctrl-C raises, and what was learnt so far forecasts."""
+    steps = []
+    original = Trainer.step
+
+    def step(self, *arguments):
+        steps.append(1)
+        if len(steps) > 10:
+            raise KeyboardInterrupt
+        return original(self, *arguments)
+
+    monkeypatch.setattr(Trainer, "step", step)
+    forecaster = make(horizon=6)
+    with pytest.raises(KeyboardInterrupt):
+        forecaster.fit(y)
+    assert forecaster.is_fitted
+    assert np.abs(forecaster.predict(fh=[1, 2, 3]) - y[-12:-9].to_numpy()).max() < 30
