@@ -22,7 +22,6 @@ __all__ = [
     "Trainer",
     "default_batch_size",
     "default_lookback",
-    "default_reference",
     "default_steps",
     "training_windows",
 ]
@@ -30,6 +29,9 @@ __all__ = [
 MICRO_BATCH_CELLS = 2**19
 """Most batch x steps x units at a time: beyond it the LSTM's workspace passes what
 the C allocator keeps, and every step pays for fresh pages."""
+
+PLENTY_OF_VALUES = 1000
+"""Training values from which on a longer lookback pays."""
 
 BLOCK_CELLS = 2**17
 """History values that are gathered and normalised at a time, for several steps."""
@@ -74,24 +76,18 @@ def default_batch_size(n_windows: int) -> int:
     return min(64, max(16, n_windows // 8))
 
 
-def default_lookback(period: int, horizon: int) -> int:
-    """Return the lookback for a seasonal period and a horizon.
+def default_lookback(period: int, horizon: int, n_values: int) -> int:
+    """Return the lookback for a season, a horizon and a number of training values.
 
-    Seasons of single steps are read three times; longer ones, which are read a season
-    at a time, fourteen times: two weeks of hours.
+    Two seasons where there is little to learn from and three where there is more; of
+    seasons that are read as a whole, 24 steps or longer, one week or two weeks.
     """
+    plenty = n_values >= PLENTY_OF_VALUES
     if period == 1:
         return max(24, 2 * horizon)
-    return 3 * period if period < 24 else 14 * period
-
-
-def default_reference(period: int, lengths: np.ndarray) -> bool:
-    """Return whether forecasts start from the seasonal naive, not from the last value.
-
-    Where the series cover fewer than four seasons, a network cannot learn the season
-    better than the last one shows it; where they cover more, it can.
-    """
-    return bool(period > 1 and lengths.mean() < 4 * period)
+    if period < 24:
+        return (3 if plenty else 2) * period
+    return (14 if plenty else 7) * period
 
 
 def training_windows(

@@ -32,7 +32,6 @@ from lstm_forecasters.backend.training import (
     Recipe,
     Trainer,
     default_lookback,
-    default_reference,
     default_steps,
     training_windows,
 )
@@ -192,6 +191,8 @@ class BaseLSTMForecaster(BaseForecaster):
         seed = self.random_state
         if seed is not None and not isinstance(seed, np.random.RandomState):
             check_integer("random_state", seed, 0)
+            if seed >= 2**64:
+                raise ParameterError(f"random_state must be below 2**64, got {seed}.")
         past = self.past_covariates
         if past is not None and not isinstance(past, (list, tuple)):
             raise ParameterTypeError(
@@ -309,16 +310,14 @@ class BaseLSTMForecaster(BaseForecaster):
         horizon = self.horizon or (
             largest if largest > 0 else period if period > 1 else DEFAULT_HORIZON
         )
-        n_channels = context.series[0].values.shape[1]
         layout = Layout(
             lookback=self.window_length
-            or min(default_lookback(period, horizon), longest),
+            or min(default_lookback(period, horizon, int(lengths.sum())), longest),
             horizon=horizon,
             period=period,
-            n_channels=n_channels if spec.joint_channels else 1,
+            n_channels=len(context.columns) if spec.joint_channels else 1,
             past_covariates=context.covariates.past,
             future_covariates=context.covariates.future,
-            seasonal_reference=default_reference(period, lengths),
         )
         likelihood = make_likelihood(self.likelihood)
         model = ForecastModel.create(spec, layout, likelihood, generator)
@@ -373,15 +372,7 @@ class BaseLSTMForecaster(BaseForecaster):
     ) -> BaseLSTMForecaster:
         """Extend the context, and train on for a tenth of the steps if asked to."""
         old = self._context
-        n_channels = old.series[0].values.shape[1]
-        if (y.index.nlevels > 1) != (old.instances is not None):
-            raise DataError(
-                "update needs data of the kind that fit saw: "
-                f"{'a single series' if old.instances is None else 'a panel'}."
-            )
-        if y.shape[1] != n_channels:
-            raise DataError(f"y has {y.shape[1]} columns, but fit saw {n_channels}.")
-        context = old.updated(read_context(y, X, old.covariates, old.grid))
+        context = old.updated(read_context(y, X, old.covariates, old))
         if not update_params:
             return self._adopt(self.network_, context)
         model = copy.deepcopy(self.network_)
@@ -454,7 +445,7 @@ class BaseLSTMForecaster(BaseForecaster):
     ) -> pd.DataFrame:
         """Return point forecasts, one column for each of y."""
         index, values = self._forecast(fh, X, Forecast.points, sample_paths=False)
-        return _frame(values, index, self._get_varnames())
+        return _frame(values, index, self._context.columns)
 
     def _predict_quantiles(
         self, fh: ForecastingHorizon, X: pd.DataFrame | None, alpha: list[float]
@@ -463,7 +454,7 @@ class BaseLSTMForecaster(BaseForecaster):
         index, values = self._forecast(
             fh, X, lambda found: found.quantiles(np.array(alpha)), sample_paths=True
         )
-        columns = pd.MultiIndex.from_product([self._get_varnames(), alpha])
+        columns = pd.MultiIndex.from_product([self._context.columns, alpha])
         return _frame(values, index, columns)
 
     def _predict_proba(
@@ -478,7 +469,7 @@ class BaseLSTMForecaster(BaseForecaster):
         horizon, become the empirical distribution of 199 evenly spaced quantiles.
         """
         horizon = int(_steps(fh, self._context).max())
-        model, names = self.network_, pd.Index(self._get_varnames())
+        model, names = self.network_, self._context.columns
         family = DISTRIBUTIONS.get(model.likelihood.name)
         reached = horizon <= model.layout.horizon or model.decodes_any_horizon
         if family is not None and reached:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from lstm_forecasters.backend.windows import Panel
 from lstm_forecasters.errors import CovariateError, DataError
-from lstm_forecasters.sktime.timegrid import TimeGrid
+from lstm_forecasters.sktime.timegrid import TimeGrid, doubled
 
 __all__ = [
     "Context",
@@ -60,6 +60,8 @@ class Context:
         Their common time axis.
     instances : pandas.Index or None
         Key of each series, in the order of the data; None for a single series.
+    columns : pandas.Index
+        Names of the target's columns.
     covariates : Covariates
         Names of the columns of X.
     series : tuple of Series
@@ -68,6 +70,7 @@ class Context:
 
     grid: TimeGrid
     instances: pd.Index | None
+    columns: pd.Index
     covariates: Covariates
     series: tuple[Series, ...]
 
@@ -138,7 +141,7 @@ def read_context(
     y: pd.DataFrame,
     X: pd.DataFrame | None,
     covariates: Covariates,
-    grid: TimeGrid | None = None,
+    earlier: Context | None = None,
 ) -> Context:
     """Read y and X as sktime hands them over, and refuse what cannot be used.
 
@@ -150,39 +153,64 @@ def read_context(
         Covariates at the time steps of y, and possibly others.
     covariates : Covariates
         Columns of X to use.
-    grid : TimeGrid, optional
-        Time axis that the data has to follow; by default its own.
+    earlier : Context, optional
+        Context that the data is to extend: it has to have the same columns and follow
+        the same time axis, and may be all missing.
 
     Raises
     ------
     DataError
-        If the index has duplicates or gaps, or values are infinite or no numbers.
+        If the index has duplicates or gaps, values are infinite or no numbers, or the
+        data is of another kind than the earlier context.
     CovariateError
         If X lacks columns or time steps.
     """
     if len(y) == 0:
         raise DataError("y is empty: pass at least one observation.")
+    if earlier is not None:
+        y = _like_earlier(y, earlier)
     values = _as_floats(y, "y")
     found = _rows_of(X, y.index, covariates)
     times = y.index.get_level_values(-1)
     instances, starts = _instances(y.index)
-    grid = read_grid(y.index) if grid is None else grid
+    grid = read_grid(y.index) if earlier is None else earlier.grid
     positions = grid.positions(times)
     ends = np.r_[starts[1:], len(y)]
     _check_regular(positions, starts, times)
-    unseen = [
-        number
-        for number, (start, end) in enumerate(zip(starts, ends, strict=True))
-        if np.isnan(values[start:end]).all()
-    ]
-    if unseen:
-        where = "" if instances is None else f" of series {instances[unseen[0]]!r}"
-        raise DataError(f"every value of y{where} is missing: nothing can be learnt.")
+    if earlier is None:
+        _check_observed(values, starts, instances)
     series = tuple(
         Series(int(positions[start]), values[start:end], found[start:end])
         for start, end in zip(starts, ends, strict=True)
     )
-    return Context(grid, instances, covariates, series)
+    return Context(grid, instances, y.columns, covariates, series)
+
+
+def _like_earlier(y: pd.DataFrame, earlier: Context) -> pd.DataFrame:
+    """Return new data with its columns in the order of an earlier context."""
+    if (y.index.nlevels > 1) != (earlier.instances is not None):
+        kind = "a single series" if earlier.instances is None else "a panel"
+        raise DataError(f"update needs data of the kind that fit saw: {kind}.")
+    known = list(earlier.columns)
+    if len(known) == 1 and y.shape[1] == 1:
+        return y
+    if set(y.columns) != set(known) or y.shape[1] != len(known):
+        raise DataError(
+            f"y has the columns {list(y.columns)}, but fit saw {known}. Columns are "
+            "matched by name: pass the same ones."
+        )
+    return y[known]
+
+
+def _check_observed(
+    values: np.ndarray, starts: np.ndarray, instances: pd.Index | None
+) -> None:
+    """Refuse a series of which nothing was observed."""
+    seen = np.add.reduceat(~np.isnan(values).all(axis=1), starts, dtype=int)
+    if (seen == 0).any():
+        number = int(np.argmin(seen))
+        where = "" if instances is None else f" of series {instances[number]!r}"
+        raise DataError(f"every value of y{where} is missing: nothing can be learnt.")
 
 
 def _keys(index: pd.Index) -> pd.Index:
@@ -214,8 +242,6 @@ def read_grid(index: pd.Index) -> TimeGrid:
     """Return the time axis of y, its frequency read from the longest series."""
     _, starts = _instances(index)
     times = index.get_level_values(-1)
-    if not isinstance(times, pd.DatetimeIndex) or len(starts) == 1:
-        return TimeGrid.of(times)
     lengths = np.diff(np.r_[starts, len(times)])
     longest = int(np.argmax(lengths))
     rows = slice(starts[longest], starts[longest] + lengths[longest])
@@ -239,10 +265,11 @@ def _check_regular(positions: np.ndarray, starts: np.ndarray, times: pd.Index) -
             "missing time stamps with NaN, which the forecasters handle, for example "
             "by y = y.asfreq(...) or y.reindex(...)."
         )
-    problem = "holds twice" if steps[at] == 0 else "goes back in time at"
+    if steps[at] == 0:
+        raise doubled(there)
     raise DataError(
-        f"the time index {problem} {there}. Pass unique time stamps in order, for "
-        "example by y = y[~y.index.duplicated()].sort_index()."
+        f"the time index goes back in time at {there}. Pass time stamps in order, for "
+        "example by y = y.sort_index()."
     )
 
 

@@ -142,6 +142,7 @@ def _dump_context(context: Context) -> tuple[dict[str, Any], dict[str, torch.Ten
         "instances": None
         if context.instances is None
         else _dump_index(context.instances),
+        "columns": _dump_index(context.columns),
         "past_covariates": list(context.covariates.past),
         "future_covariates": list(context.covariates.future),
     }
@@ -166,6 +167,7 @@ def _load_context(data: dict[str, Any], tensors: Any) -> Context:
     return Context(
         grid=_load_grid(data["grid"]),
         instances=None if data["instances"] is None else _load_index(data["instances"]),
+        columns=_load_index(data["columns"]),
         covariates=Covariates(
             tuple(data["past_covariates"]), tuple(data["future_covariates"])
         ),
@@ -177,7 +179,6 @@ def _dump_target(forecaster: BaseForecaster) -> dict[str, Any]:
     """Return the kind of container that y came in, for forecasts to go back to."""
     return {
         "mtype": forecaster._y_metadata["mtype"],
-        "columns": _dump_index(pd.Index(forecaster._y_metadata["feature_names"])),
         "name": forecaster._converter_store_y.get("name"),
     }
 
@@ -188,9 +189,7 @@ def _restore_target(forecaster: BaseForecaster, data: dict[str, Any]) -> None:
     n_steps = min(3, *(len(one.values) for one in context.series))
     steps = np.tile(np.arange(1 - n_steps, 1), (len(context.series), 1))
     values = np.concatenate([one.values[-n_steps:] for one in context.series])
-    sample = pd.DataFrame(
-        values, index=context.index(steps), columns=_load_index(data["columns"])
-    )
+    sample = pd.DataFrame(values, index=context.index(steps), columns=context.columns)
     y: Any = sample
     if data["mtype"] == "pd.Series":
         y = sample.iloc[:, 0].rename(data["name"])

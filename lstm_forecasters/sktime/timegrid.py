@@ -11,7 +11,7 @@ from pandas.tseries.frequencies import to_offset
 
 from lstm_forecasters.errors import DataError
 
-__all__ = ["SEASONS", "TimeGrid", "infer_offset"]
+__all__ = ["SEASONS", "TimeGrid", "doubled", "infer_offset"]
 
 SEASONS = {
     "Y": 1,
@@ -58,6 +58,14 @@ def infer_offset(times: pd.DatetimeIndex) -> Any:
     )
 
 
+def doubled(time: Any) -> DataError:
+    """Return the error for a time stamp that a series holds twice."""
+    return DataError(
+        f"the time index holds {time} twice. Pass unique time stamps, for example by "
+        "y = y[~y.index.duplicated()]."
+    )
+
+
 @dataclass(frozen=True)
 class TimeGrid:
     """All time stamps that a series of one frequency can have.
@@ -78,16 +86,17 @@ class TimeGrid:
 
     @classmethod
     def of(cls, times: pd.Index) -> TimeGrid:
-        """Return the grid of one or more series' time stamps.
+        """Return the grid of a series' time stamps.
 
         Raises
         ------
         DataError
-            If the time stamps follow no frequency, or are of an unknown kind.
+            If the time stamps hold one twice, follow no frequency, or are of an
+            unknown kind.
         """
-        unique = times if times.is_unique else times.unique()
-        if not unique.is_monotonic_increasing:
-            unique = unique.sort_values()
+        if not times.is_unique:
+            raise doubled(times[times.duplicated()][0])
+        unique = times if times.is_monotonic_increasing else times.sort_values()
         if isinstance(unique, pd.PeriodIndex):
             return cls(unique[0], unique.freq, times.name)
         if isinstance(unique, pd.DatetimeIndex):
@@ -126,13 +135,9 @@ class TimeGrid:
                 raise self._off_grid(times, times[0])
             return times.to_numpy(dtype=np.int64) - self.anchor
         if isinstance(self.anchor, pd.Period):
-            if isinstance(times, pd.DatetimeIndex):
-                times = times.to_period(self.offset)
             if not isinstance(times, pd.PeriodIndex) or times.freq != self.offset:
                 raise self._off_grid(times, times[0])
             return (times.asi8 - self.anchor.ordinal) // self.offset.n
-        if isinstance(times, pd.PeriodIndex):
-            times = times.to_timestamp()
         if not isinstance(times, pd.DatetimeIndex) or times.tz != self.anchor.tz:
             raise self._off_grid(times, times[0])
         codes, unique = pd.factorize(times)

@@ -24,9 +24,9 @@ class VanillaLSTMForecaster(BaseLSTMForecaster):
     Parameters
     ----------
     window_length : int or None, default=None
-        Time steps that the network reads, the lookback. ``None`` takes three seasons,
-        or fourteen where a season has 24 time steps or more, and never more than the
-        longest series has.
+        Time steps that the network reads, the lookback. ``None`` takes two seasons,
+        or seven where a season has 24 time steps or more, from 1000 training values
+        on three and fourteen, and never more than the longest series has.
     horizon : int or None, default=None
         Time steps that the network is trained to forecast. ``None`` takes the largest
         step of ``fh`` in ``fit``, else one season, else 12. Any ``fh`` can be forecast

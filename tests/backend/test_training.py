@@ -57,9 +57,9 @@ def test_steps_and_lookback_grow_with_the_data():
     steps = [default_steps(10**power) for power in range(1, 7)]
     assert steps == sorted(steps)
     assert (steps[0], steps[-1]) == (300, 2000)
-    assert default_lookback(12, 24) == 36
-    assert default_lookback(24, 48) == 336
-    assert default_lookback(1, 20) == 40
+    assert [default_lookback(12, 24, n) for n in (999, 1000)] == [24, 36]
+    assert [default_lookback(24, 48, n) for n in (999, 1000)] == [168, 336]
+    assert default_lookback(1, 20, 500) == 40
 
 
 def test_training_learns():

@@ -67,8 +67,10 @@ class Dropout(nn.Module):
         """Drop a share of the values while training."""
         if not self.training or self.share == 0:
             return values
-        kept = torch.empty_like(values).bernoulli_(1 - self.share, generator=generator)
-        return values * kept / (1 - self.share)
+        device = values.device if generator is None else generator.device
+        kept = torch.empty(values.shape, device=device)
+        kept.bernoulli_(1 - self.share, generator=generator)
+        return values * kept.to(values) / (1 - self.share)
 
 
 class FutureEffect(nn.Module):
