@@ -19,6 +19,11 @@ from lstm_forecasters.backend.windows import Layout, WindowBatch
 __all__ = ["NetworkInput", "assemble", "history_columns", "horizon_columns"]
 
 
+LARGEST_TARGET = 1000.0
+"""Largest target, in scales of its window, that is learnt from. What comes after a
+window in which nothing ever moved, the zeros before a first sale, say, has no scale."""
+
+
 @dataclass(eq=False)
 class NetworkInput:
     """What a network reads, and the frame that leads back to the user's units.
@@ -124,13 +129,14 @@ def assemble(
     static = (batch.static_covariates - means[n_past + n_future :]) / scales[
         n_past + n_future :
     ]
+    target = frame.normalise(batch.target)
     return NetworkInput(
         history=torch.cat([column.float() for column in history], 2),
         horizon=torch.cat([column.float() for column in horizon], 2),
         static=static.nan_to_num().float(),
         frame=frame,
-        target=frame.normalise(batch.target).float(),
-        weight=batch.weight,
+        target=target.clamp(-LARGEST_TARGET, LARGEST_TARGET).float(),
+        weight=batch.weight * (target.abs() <= LARGEST_TARGET),
     )
 
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 from lstm_forecasters.backend.likelihoods import Likelihood, QuantileLikelihood
 from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.backend.windows import WindowBatch, Windows
-from lstm_forecasters.errors import ParameterError
+from lstm_forecasters.errors import ParameterError, TrainingError
 
 __all__ = ["Forecast", "forecast"]
 
@@ -92,6 +92,13 @@ def forecast(
     -------
     Forecast
         Of all B windows and ``horizon`` steps, in the user's units.
+
+    Raises
+    ------
+    ParameterError
+        If a network with an output shift is to go beyond its trained horizon.
+    TrainingError
+        If a forecast is not finite.
     """
     if horizon > model.layout.horizon and model.layout.output_shift:
         raise ParameterError(
@@ -206,6 +213,11 @@ def _assemble(chunks: list[list[tuple[Likelihood, Tensor]]], horizon: int) -> Fo
     parts, remaining = [], horizon
     for number, (likelihood, _) in enumerate(chunks[0]):
         values = torch.cat([chunk[number][1] for chunk in chunks])[:, :remaining]
+        if not values.isfinite().all():
+            raise TrainingError(
+                "the network forecasts values that are not finite: it diverged in "
+                "training. Fit again with a lower learning_rate."
+            )
         remaining -= values.shape[1]
         parts.append((likelihood, values))
     return Forecast(tuple(parts))
