@@ -196,10 +196,7 @@ def _restore_target(forecaster: BaseForecaster, data: dict[str, Any]) -> None:
     elif data["mtype"] not in forecaster.get_tag("y_inner_mtype"):
         y = convert_to(sample, data["mtype"])
     forecaster._check_X_y(y=y)
-    cutoff = context.grid.index(np.array([context.cutoffs.max()]))
-    if isinstance(cutoff, pd.DatetimeIndex):
-        cutoff = pd.DatetimeIndex(cutoff, freq=context.grid.offset)
-    forecaster._set_cutoff(cutoff)
+    forecaster._set_cutoff_from_y(sample)
 
 
 def _dump_horizon(fh: ForecastingHorizon | None) -> dict[str, Any] | None:
