@@ -26,6 +26,12 @@ def forecaster_class(request):
     return request.param
 
 
+@pytest.fixture
+def forecasters():
+    """All four forecasters at once."""
+    return FORECASTERS
+
+
 @pytest.fixture(params=DIRECT, ids=_short_name)
 def direct_class(request):
     """Each of the forecasters that forecast their horizon in one go."""

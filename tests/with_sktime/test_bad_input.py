@@ -220,7 +220,9 @@ def test_covariates_that_are_no_numbers_are_refused(new, y, X):
 
 
 def test_past_covariates_must_be_columns_of_X(new, y, X):
-    with pytest.raises(CovariateError, match=r"\['cost'\] are no columns of X.*'price'"):
+    with pytest.raises(
+        CovariateError, match=r"\['cost'\] are no columns of X.*'price'"
+    ):
         new(past_covariates=["price", "cost"]).fit(y, X[:72])
     with pytest.raises(CovariateError, match=r"\['price'\] were named, but X is None"):
         new(past_covariates=["price"]).fit(y)
@@ -418,7 +420,9 @@ def test_columns_of_an_update_are_matched_by_name(make, y):
     both = pd.DataFrame({"a": y, "b": 1000 - y})
     forecaster = make(horizon=6).fit(both[:60])
     straight = copy.deepcopy(forecaster).update(both[60:], update_params=False)
-    turned = copy.deepcopy(forecaster).update(both[["b", "a"]][60:], update_params=False)
+    turned = copy.deepcopy(forecaster).update(
+        both[["b", "a"]][60:], update_params=False
+    )
     for name in both:
         assert_array_equal(
             straight.predict(fh=[1, 2])[name], turned.predict(fh=[1, 2])[name]
@@ -471,7 +475,9 @@ def test_a_refused_call_leaves_the_forecaster_as_it_was(make, y, X, refused):
     assert list(again.index) == list(points.index)
     assert_array_equal(forecaster.predict_quantiles(X=X[60:], alpha=[0.1]), quantiles)
     forecaster.update(y[60:], X[60:72], update_params=False)
-    assert list(forecaster.predict(X=X[72:]).index) == list(y.index[-1] + np.arange(1, 4))
+    assert list(forecaster.predict(X=X[72:]).index) == list(
+        y.index[-1] + np.arange(1, 4)
+    )
 
 
 def test_an_interrupted_fit_leaves_a_usable_forecaster(make, y, monkeypatch):

@@ -36,9 +36,7 @@ def largest_change(network, weights):
 
 
 @pytest.mark.parametrize("with_X", [False, True])
-def test_update_without_parameters_only_extends_the_context(
-    make, y, X, panel, with_X
-):
+def test_update_without_parameters_only_extends_the_context(make, y, X, panel, with_X):
     """It forecasts what the same network forecasts from the longer series."""
     start, rest, ahead = (X[:50], X[50:72], X[72:]) if with_X else (None, None, None)
     values = np.random.default_rng(0).normal(size=(len(panel), 2))
@@ -204,7 +202,9 @@ def test_pretraining_pays_on_a_short_series(make, seasonal):
 
 
 def test_pretraining_further_goes_on_from_the_network_so_far(make, panel, seasonal):
-    more = pd.concat({"z": seasonal(60, seed=30).to_frame("sales")}, names=["shop", "m"])
+    more = pd.concat(
+        {"z": seasonal(60, seed=30).to_frame("sales")}, names=["shop", "m"]
+    )
     forecaster = make(horizon=6).pretrain(panel)
     first = weights_of(forecaster.pretrained_network_)
     forecaster.pretrain(more)
