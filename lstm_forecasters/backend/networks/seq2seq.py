@@ -26,8 +26,8 @@ class Seq2SeqLSTM(nn.Module):
     forecasts and covariates of its last turn and the reference path of the next
     segment, and writes one segment of forecasts; each of its steps meets its own
     known-future covariates. It runs freely in training as in forecasting, so that it
-    learns on the inputs it will meet. The linear path reads the lookback,
-    and again the latest forecasts after every trained horizon.
+    learns on the inputs it will meet. After every trained horizon the linear path
+    reads the latest forecasts, and reference and origin move up to the last of them.
 
     Parameters
     ----------
@@ -95,13 +95,22 @@ class Seq2SeqLSTM(nn.Module):
         _, final = self.encoder(sequence, generator=generator)
         state = [(hidden[0], cell[0]) for hidden, cell in final]
         known = history[:, :, : self.sizes.n_channels]  # (B, L, C), then forecasts
+        ahead = torch.zeros_like(
+            known[:, -1:]
+        )  # of the reference, at the block's start
         blocks: list[Tensor] = []
-        for first in range(0, horizon.shape[1], self.sizes.horizon):
-            columns = horizon[:, first : first + self.sizes.horizon]
-            raw, state = self._decode_block(known, columns, static, state, generator)
-            location = columns[:, :, : self.sizes.n_channels] + raw[..., 0]
-            known = torch.cat([known, location], 1)[:, -self.sizes.lookback :]
-            blocks.append(raw)
+        for columns in horizon.split(self.sizes.horizon, 1):
+            path, others = columns.tensor_split([self.sizes.n_channels], 2)
+            center = known[:, -1:]  # as in training, the last value is the origin
+            columns = torch.cat([path + ahead - center, others], 2)
+            raw, state = self._decode_block(
+                known - center, columns, static, state, generator
+            )
+            shift = functional.pad(ahead[..., None], (0, raw.shape[3] - 1))
+            blocks.append(raw + shift)
+            residual = blocks[-1][..., 0]
+            known = torch.cat([known, path + residual], 1)[:, -self.sizes.lookback :]
+            ahead = residual[:, -1:]
         return torch.cat(blocks, 1)
 
     def _decode_block(
