@@ -116,7 +116,7 @@ def _load_index(data: dict[str, Any]) -> pd.Index:
         return pd.PeriodIndex(data["values"], freq=data["freq"], name=data["name"])
     if kind == "datetime":
         times = pd.DatetimeIndex(
-            pd.to_datetime(data["values"], utc=data["tz"] is not None)
+            pd.to_datetime(data["values"], format="ISO8601", utc=data["tz"] is not None)
         )
         if data["tz"] is not None:
             times = times.tz_convert(data["tz"])

@@ -394,7 +394,7 @@ def fitted(make, y):
 def test_updates_that_do_not_fit_are_refused(fitted, y, no_training):
     frame = y[60:].to_frame()
     for wrong, message in (
-        (frame.assign(more=1.0), r"2 columns, but fit saw 1"),
+        (frame.assign(more=1.0), r"\['sales', 'more'\], but fit saw \['sales'\]"),
         (pd.concat({"a": frame}), r"kind that fit saw: a single series"),
         (y[60:].reset_index(drop=True), r"does not lie on the time axis"),
         (replaced(y[60:], 3, np.inf), r"y is infinite"),

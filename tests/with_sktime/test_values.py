@@ -199,7 +199,9 @@ def test_steps_are_labelled_as_what_they_are(make, y):
         forecast = forecaster.predict(fh=steps)
         times = y.index[-1] + pd.Index(steps)
         assert list(forecast.index) == list(times)
-        assert_allclose(forecast, truth[times], atol=15)  # neighbours differ by up to 80
+        assert_allclose(
+            forecast, truth[times], atol=15
+        )  # neighbours differ by up to 80
 
 
 def test_absolute_and_relative_horizons_agree(make, y):
