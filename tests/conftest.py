@@ -1,4 +1,4 @@
-"""Common to all tests: torch on one thread, so that the workers do not crowd the cores."""
+"""Common to all tests: torch on one thread, so that workers do not crowd the cores."""
 
 import torch
 

@@ -43,7 +43,7 @@ def test_a_linear_trend(forecaster_class):
 
 
 def pattern(n_steps):
-    """Return an uneven season of twelve steps around 100, with standard deviation 10."""
+    """Return an uneven season of twelve steps around 100, standard deviation 10."""
     season = 10 * np.random.default_rng(3).normal(size=12)
     return 100 + np.tile(season, -(-n_steps // 12))[:n_steps]
 
@@ -64,7 +64,7 @@ def test_a_level_shift_after_the_fit_is_read_from_the_context(forecaster_class):
 
 
 def test_an_autoregressive_process(forecaster_class):
-    """One-step errors within 10 % of those of the best forecast, 0.95 times the last."""
+    """One-step errors within 10 % of the best forecast, 0.95 times the last value."""
     generator = np.random.default_rng(0)
     values = [0.0]
     for shock in generator.normal(size=3200):

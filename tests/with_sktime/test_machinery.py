@@ -225,7 +225,7 @@ def test_conformal_intervals_lie_around_the_point_forecasts(make, y):
     assert (narrow["lower"] <= narrow["upper"]).all()
     assert (narrow["upper"] <= wide["upper"]).all()
     width = (wide["upper"] - wide["lower"]).to_numpy()
-    assert (0 < width).all()
+    assert (width > 0).all()
     assert (width < 3 * y.std()).all()
     middle = (wide["upper"] + wide["lower"]) / 2
     assert np.abs(middle - point).max() < width.max()

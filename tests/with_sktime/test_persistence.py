@@ -182,7 +182,7 @@ def test_a_pretrained_network_comes_along(make, panel, y, round_trip):
 
 
 def test_a_file_without_context_is_a_pretrained_network(make, panel, y, tmp_path):
-    """Fitted or only pretrained: the file holds the network, and no data of the user."""
+    """Fitted or only pretrained: the file holds the network, and none of the data."""
     path = tmp_path / "network.safetensors"
     pretrained = make(horizon=6).pretrain(panel)
     fitted = pretrained.clone().fit(y)

@@ -69,7 +69,7 @@ def test_update_with_parameters_trains_on_a_little(make, y):
 
 
 def test_update_trains_on_the_new_data(make, y):
-    """Other values in the update, although read as context alike, give other weights."""
+    """Other values in the update, though alike as context, give other weights."""
     networks = []
     for factor in (1.0, -1.0):
         forecaster = make(horizon=6).fit(y[:60])
@@ -210,7 +210,7 @@ def test_pretraining_further_goes_on_from_the_network_so_far(make, panel, season
     forecaster.pretrain(more)
     further = largest_change(forecaster.pretrained_network_, first)
     fresh = largest_change(make(horizon=6).pretrain(more).pretrained_network_, first)
-    assert 0 < further
+    assert further > 0
     assert further != fresh
 
 

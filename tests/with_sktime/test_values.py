@@ -15,7 +15,7 @@ SEGMENTS = [1, 3]
 
 
 def seen(forecaster, y, X=None):
-    """Return a copy of a fitted forecaster, with the same weights, that saw y instead."""
+    """Return a copy of a fitted forecaster, of the same weights, that saw y instead."""
     return copy.deepcopy(forecaster).update(y, X, update_params=False)
 
 
