@@ -1,11 +1,13 @@
 """Randomness is local: one seed one forecast, anywhere, and nothing global touched."""
 
+import copy
 import random
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from numpy.testing import assert_array_equal
@@ -160,18 +162,28 @@ def test_predict_writes_nothing(make, y, X):
 def test_data_that_was_passed_is_neither_changed_nor_kept_by_reference(make, y, X):
     X[X > 2] = np.nan
     y.iloc[7] = np.nan
-    given_y, given_X, ahead = y[:60].copy(), X[:60].copy(), X[60:].copy()
-    new_y, new_X = y[60:].copy(), X[60:72].copy()
+    whole = y.to_frame()
+    values_of_y, values_of_X = (
+        whole[:60].to_numpy(copy=True),
+        X[:60].to_numpy(copy=True),
+    )
+    given_y = pd.DataFrame(values_of_y, y.index[:60], whole.columns, copy=False)
+    given_X = pd.DataFrame(values_of_X, X.index[:60], X.columns, copy=False)
+    ahead = X[60:].copy()
+    new_y, new_X = whole[60:].copy(), X[60:72].copy()
     forecaster = make(horizon=6).fit(given_y, given_X, fh=range(1, 9))
-    before = forecaster.predict(X=ahead)
-    assert given_y.equals(y[:60])
+    twin = copy.deepcopy(forecaster)
+    forecaster.predict(X=ahead)
+    assert given_y.equals(whole[:60])
     assert given_X.equals(X[:60])
     assert ahead.equals(X[60:])
-    given_y[:], given_X[:] = -1.0, -1.0
-    assert_array_equal(forecaster.predict(X=ahead), before)
-    forecaster.update(new_y, new_X)
-    assert new_y.equals(y[60:])
+    values_of_y[:], values_of_X[:] = -1.0, -1.0
+    assert_array_equal(forecaster.predict(X=ahead), twin.predict(X=ahead))
+    for one in (forecaster, twin):
+        one.update(new_y, new_X, update_params=False)
+    assert new_y.equals(whole[60:])
     assert new_X.equals(X[60:72])
+    assert_array_equal(forecaster.predict(X=X[72:]), twin.predict(X=X[72:]))
 
 
 def test_silent_by_default_and_no_files(make, y, capfd, tmp_path, monkeypatch):

@@ -247,6 +247,41 @@ def test_fed_back_distributions_stay_centred_and_do_not_narrow(make, y, likeliho
     assert width[24:].mean() > 0.8 * width[:6].mean()
 
 
+def walks(n_series, n_steps, seed):
+    """Return random walks as a panel."""
+    generator = np.random.default_rng(seed)
+    steps = generator.normal(size=(n_series, n_steps))
+    index = pd.MultiIndex.from_product([range(n_series), range(n_steps)])
+    return pd.DataFrame({"walk": steps.cumsum(1).ravel()}, index=index)
+
+
+@pytest.mark.parametrize("likelihood", ["quantile", "normal"])
+def test_intervals_of_random_walks_cover_far_beyond_the_trained_horizon(
+    make, likelihood
+):
+    """Errors add up, as the root of the steps; fed with medians they would not."""
+    forecaster = make(
+        likelihood=likelihood,
+        sp=1,
+        window_length=12,
+        horizon=3,
+        max_steps=150,
+        batch_size=64,
+        learning_rate=0.01,
+    )
+    forecaster.pretrain(walks(20, 80, seed=0))
+    seen = walks(100, 60, seed=1)
+    times = seen.index.get_level_values(1)
+    forecaster.fit(seen[times < 30])
+    steps = np.array([2, 12, 27])
+    interval = forecaster.predict_interval(fh=steps, coverage=0.8).to_numpy()
+    truth = seen["walk"][np.isin(times, 29 + steps)]
+    inside = (interval[:, 0] < truth) & (truth < interval[:, 1])
+    assert_allclose(inside.to_numpy().reshape(100, 3).mean(0), 0.8, atol=0.17)
+    width = (interval[:, 1] - interval[:, 0]).reshape(100, 3).mean(0)
+    assert_allclose(width, 2.56 * np.sqrt(steps), rtol=0.4)
+
+
 # -- distributions ------------------------------------------------------------------
 
 
