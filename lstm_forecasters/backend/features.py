@@ -70,7 +70,7 @@ def horizon_columns(layout: Layout) -> int:
 
 
 def assemble(
-    batch: WindowBatch, layout: Layout, means: Tensor, scales: Tensor, steps: int
+    batch: WindowBatch, layout: Layout, means: Tensor, scales: Tensor
 ) -> NetworkInput:
     """Normalise a batch of windows and assemble the network's columns.
 
@@ -82,12 +82,10 @@ def assemble(
         What the windows hold.
     means, scales : torch.Tensor of shape (P + Q + S,), float64
         Location and scale of the covariates in the training data.
-    steps : int
-        Horizon to prepare, the layout's or a longer one.
     """
     if layout.n_channels == 1:
         batch = _fold_channels(batch)
-    lookback, device = layout.lookback, batch.history.device
+    lookback, steps, device = layout.lookback, layout.horizon, batch.history.device
     frame = frame_windows(
         batch.history,
         batch.observed,

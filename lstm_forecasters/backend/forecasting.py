@@ -1,7 +1,8 @@
 """A trained model and a context give forecasts, to any horizon.
 
-One rule holds beyond the trained horizon of a direct network: points feed back
-medians, distributions feed back sampled paths. An encoder-decoder decodes on.
+One rule holds beyond the trained horizon: points feed back medians, distributions
+feed back sampled paths. A direct network starts anew in the window that has moved; an
+encoder-decoder decodes on from its state.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch.nn import functional
 
 from lstm_forecasters.backend.likelihoods import Likelihood, QuantileLikelihood
 from lstm_forecasters.backend.model import ForecastModel
+from lstm_forecasters.backend.networks.layers import State
 from lstm_forecasters.backend.windows import WindowBatch, Windows
 from lstm_forecasters.errors import ParameterError, TrainingError
 
@@ -85,8 +87,8 @@ def forecast(
         Known-future covariates of these steps, NaN where missing; those of the
         series by default.
     sample_paths : bool, default=False
-        What a direct network feeds back beyond its trained horizon: sampled paths
-        for quantiles and distributions, or medians for points.
+        What is fed back beyond the trained horizon: sampled paths for quantiles and
+        distributions, or medians for points.
 
     Returns
     -------
@@ -108,9 +110,8 @@ def forecast(
     n_blocks = -(-horizon // model.layout.horizon)
     if ahead is None and n_blocks > 1:
         ahead = np.full((len(series), 0, len(model.layout.future_covariates)), np.nan)
-    chunk = WINDOWS_AT_A_TIME
-    if sample_paths and n_blocks > 1 and not model.decodes_any_horizon:
-        chunk = max(1, WINDOWS_AT_A_TIME // N_PATHS)
+    sample_paths = sample_paths and n_blocks > 1
+    chunk = max(1, WINDOWS_AT_A_TIME // N_PATHS) if sample_paths else WINDOWS_AT_A_TIME
     chunks: list[list[tuple[Likelihood, Tensor]]] = []
     for first in range(0, len(series), chunk):
         rows = slice(first, first + chunk)
@@ -122,10 +123,7 @@ def forecast(
         batch = windows.gather(
             torch.from_numpy(series[rows]), torch.from_numpy(steps[rows]), ahead=known
         )
-        if model.decodes_any_horizon:
-            total = n_blocks * model.layout.horizon
-            chunks.append([(model.likelihood, model.forecast(batch, total))])
-        elif sample_paths and n_blocks > 1:
+        if sample_paths:
             chunks.append(_along_paths(model, batch, n_blocks))
         else:
             chunks.append(_along_medians(model, batch, n_blocks))
@@ -136,10 +134,12 @@ def _along_medians(
     model: ForecastModel, batch: WindowBatch, n_blocks: int
 ) -> list[tuple[Likelihood, Tensor]]:
     """Forecast block after block, each from the medians of those before."""
-    parameters = [model.forecast(batch)]
+    values, state = model.forecast(batch)
+    parameters = [values]
     for _ in range(1, n_blocks):
         batch = _advance(batch, model.likelihood.point(parameters[-1]))
-        parameters.append(model.forecast(batch))
+        values, state = model.forecast(batch, state)
+        parameters.append(values)
     return [(model.likelihood, torch.cat(parameters, 1))]
 
 
@@ -154,9 +154,9 @@ def _along_paths(
     """
     likelihood, n_windows = model.likelihood, len(batch.history)
     generator = torch.Generator().manual_seed(0)
-    parameters = model.forecast(batch)
+    parameters, state = model.forecast(batch)
     parts: list[tuple[Likelihood, Tensor]] = [(likelihood, parameters)]
-    paths = _repeat(batch, N_PATHS)
+    paths, state = _repeat(batch, N_PATHS), _repeat_state(state, n_windows, N_PATHS)
     parameters = parameters.repeat_interleave(N_PATHS, 0)
     summary = QuantileLikelihood(PATH_LEVELS)
     levels = torch.tensor(PATH_LEVELS, dtype=torch.float64)
@@ -172,7 +172,7 @@ def _along_paths(
         level = ((draws + 0.5) / N_PATHS).double().repeat(n_windows, 1)  # (B*paths, C)
         level = level[:, None, :, None].expand(*parameters.shape[:3], 1)
         paths = _advance(paths, likelihood.quantiles(parameters, level)[..., 0])
-        parameters = model.forecast(paths)
+        parameters, state = model.forecast(paths, state)
         pool = likelihood.quantiles(parameters, inner)  # (B*paths, H, C, 10)
         pool = pool.unflatten(0, (n_windows, N_PATHS)).movedim(1, -1).flatten(3)
         quantiles = torch.quantile(pool, levels, dim=3).movedim(0, 3)
@@ -206,6 +206,18 @@ def _repeat(batch: WindowBatch, times: int) -> WindowBatch:
         name: values.repeat_interleave(times, 0) for name, values in vars(batch).items()
     }
     return WindowBatch(**repeated)
+
+
+def _repeat_state(state: State | None, n_windows: int, times: int) -> State | None:
+    """Repeat a state for every window, whose channels may each have one."""
+    if state is None:
+        return None
+
+    def repeat(values: Tensor) -> Tensor:
+        by_window = values.unflatten(0, (n_windows, -1))
+        return by_window.repeat_interleave(times, 0).flatten(0, 1)
+
+    return [(repeat(hidden), repeat(cell)) for hidden, cell in state]
 
 
 def _assemble(chunks: list[list[tuple[Likelihood, Tensor]]], horizon: int) -> Forecast:

@@ -13,7 +13,7 @@ from lstm_forecasters.backend.features import (
 )
 from lstm_forecasters.backend.likelihoods import Likelihood
 from lstm_forecasters.backend.networks import NetworkSizes, build_network
-from lstm_forecasters.backend.networks.layers import draw_parameters
+from lstm_forecasters.backend.networks.layers import State, draw_parameters
 from lstm_forecasters.backend.windows import Layout, Panel, WindowBatch
 from lstm_forecasters.specs import Architecture
 
@@ -80,11 +80,6 @@ class ForecastModel(nn.Module):
         draw_parameters(model.network, generator)
         return model
 
-    @property
-    def decodes_any_horizon(self) -> bool:
-        """Whether one pass reaches beyond the trained horizon."""
-        return self.spec.structure == "seq2seq"
-
     def measure_covariates(self, panel: Panel) -> None:
         """Take location and scale of the covariates from the training data."""
         columns = [panel.past_covariates, panel.future_covariates]
@@ -105,12 +100,9 @@ class ForecastModel(nn.Module):
         n_all = n_known + len(self.layout.static_covariates)
         return [slice(0, n_past), slice(n_past, n_known), slice(n_known, n_all)]
 
-    def prepare(self, batch: WindowBatch, steps: int | None = None) -> NetworkInput:
+    def prepare(self, batch: WindowBatch) -> NetworkInput:
         """Return what the network reads of windows in the user's units."""
-        steps = self.layout.horizon if steps is None else steps
-        return assemble(
-            batch, self.layout, self.covariate_means, self.covariate_scales, steps
-        )
+        return assemble(batch, self.layout, self.covariate_means, self.covariate_scales)
 
     def forward(
         self, columns: NetworkInput, generator: Generator | None = None
@@ -119,14 +111,20 @@ class ForecastModel(nn.Module):
         raw = self.network(columns.history, columns.horizon, columns.static, generator)
         return self.likelihood.parameters(raw, columns.frame.path)
 
-    def forecast(self, batch: WindowBatch, steps: int | None = None) -> Tensor:
-        """Return parameters (B, H, C, K) in the user's units, in float64.
+    def forecast(
+        self, batch: WindowBatch, state: State | None = None
+    ) -> tuple[Tensor, State | None]:
+        """Return parameters (B, H, C, K) in the user's units, and the state to go on.
 
-        Channels that are forecast by themselves stand side by side again.
+        Channels that are forecast by themselves stand side by side again. A state
+        comes from the forecast of the horizon before, where the network has one.
         """
-        columns = self.prepare(batch, steps)
-        parameters = self(columns).double()
+        columns = self.prepare(batch)
         frame = columns.frame
+        raw, state = self.network.advance(
+            columns.history, columns.horizon, columns.static, state
+        )
+        parameters = self.likelihood.parameters(raw, frame.path).double()
         center, scale = (
             part[:, None].expand(parameters.shape[:3])
             for part in (frame.center, frame.scale)
@@ -135,4 +133,4 @@ class ForecastModel(nn.Module):
         if self.layout.n_channels == 1:
             folded = parameters.unflatten(0, (-1, batch.history.shape[2]))
             parameters = folded.squeeze(3).transpose(1, 2)
-        return parameters
+        return parameters, state

@@ -465,14 +465,13 @@ class BaseLSTMForecaster(BaseForecaster):
     ) -> Any:
         """Return skpro distributions: the likelihood's own, or an empirical one.
 
-        Quantile forecasts, and what a direct network samples beyond its trained
-        horizon, become the empirical distribution of 199 evenly spaced quantiles.
+        Quantile forecasts, and what is sampled beyond the trained horizon, become the
+        empirical distribution of 199 evenly spaced quantiles.
         """
         horizon = int(_steps(fh, self._context).max())
         model, names = self.network_, self._context.columns
         family = DISTRIBUTIONS.get(model.likelihood.name)
-        reached = horizon <= model.layout.horizon or model.decodes_any_horizon
-        if family is not None and reached:
+        if family is not None and horizon <= model.layout.horizon:
             index, values = self._forecast(
                 fh, X, Forecast.parameters, sample_paths=True
             )

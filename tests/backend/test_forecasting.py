@@ -161,7 +161,7 @@ def test_forecast_is_the_network_in_the_users_units():
     windows = Windows(make_panel(values), layout)
     model = make_model(layout, likelihood="normal")
     batch = windows.gather(torch.tensor([0]), torch.tensor([20]))
-    columns = assemble(batch, layout, model.covariate_means, model.covariate_scales, 3)
+    columns = assemble(batch, layout, model.covariate_means, model.covariate_scales)
     raw = model.network(columns.history, columns.horizon, columns.static)
     scale = columns.frame.scale[:, None].numpy()
     location = (raw[..., 0] + columns.frame.path).detach().numpy()

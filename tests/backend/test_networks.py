@@ -41,11 +41,11 @@ def make(spec, seed=0, trained=True):
     return network.eval()
 
 
-def inputs(steps=SIZES.horizon, seed=1):
+def inputs(seed=1):
     generator = torch.Generator().manual_seed(seed)
     return (
         torch.randn(4, SIZES.lookback, SIZES.history_columns, generator=generator),
-        torch.randn(4, steps, SIZES.horizon_columns, generator=generator),
+        torch.randn(4, SIZES.horizon, SIZES.horizon_columns, generator=generator),
         torch.randn(4, SIZES.static_columns, generator=generator),
     )
 
@@ -89,14 +89,18 @@ class TestEveryNetwork:
     "spec", [s for s in SPECS if s.structure == "seq2seq"], ids=name_of
 )
 class TestDecoder:
-    def test_decodes_on_without_changing_what_it_wrote(self, spec):
+    def test_decodes_on_from_its_state(self, spec):
         network = make(spec)
-        history, horizon, static = inputs(3 * SIZES.horizon)
-        longest = network(history, horizon, static)
-        for blocks in (1, 2):
-            steps = blocks * SIZES.horizon
-            shorter = network(history, horizon[:, :steps], static)
-            torch.testing.assert_close(shorter, longest[:, :steps])
+        first, state = network.advance(*inputs(), None)
+        torch.testing.assert_close(first, network(*inputs()))
+        moved = inputs(seed=2)
+        further, last = network.advance(*moved, state)
+        assert not torch.allclose(further, network(*moved))  # the state matters
+        assert not torch.allclose(last[0][0], state[0][0])
+        unread = list(moved)
+        unread[0] = moved[0].clone()
+        unread[0][:, :, SIZES.n_channels :] = 9.0  # all but the values themselves
+        torch.testing.assert_close(network.advance(*unread, state)[0], further)
 
     def test_reads_its_own_forecasts_and_never_later_columns(self, spec):
         network = make(spec)

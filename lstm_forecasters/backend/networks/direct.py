@@ -11,6 +11,7 @@ from lstm_forecasters.backend.networks.layers import (
     LSTMStack,
     NetworkSizes,
     Segments,
+    State,
 )
 from lstm_forecasters.specs import Architecture
 
@@ -64,6 +65,12 @@ class DirectLSTM(nn.Module):
             if spec.linear_path
             else None
         )
+
+    def advance(
+        self, history: Tensor, horizon: Tensor, static: Tensor, state: State | None
+    ) -> tuple[Tensor, State | None]:
+        """Return raw parameters; there is no state to go on from."""
+        return self(history, horizon, static), state
 
     def forward(
         self,

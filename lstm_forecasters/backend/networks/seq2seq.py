@@ -26,8 +26,10 @@ class Seq2SeqLSTM(nn.Module):
     forecasts and covariates of its last turn and the reference path of the next
     segment, and writes one segment of forecasts; each of its steps meets its own
     known-future covariates. It runs freely in training as in forecasting, so that it
-    learns on the inputs it will meet. After every trained horizon the linear path
-    reads the latest forecasts, and reference and origin move up to the last of them.
+    learns on the inputs it will meet.
+
+    Beyond the trained horizon it decodes on: the state stays, while the window that
+    the linear path and the reference are taken from moves on to the forecasts.
 
     Parameters
     ----------
@@ -88,44 +90,43 @@ class Seq2SeqLSTM(nn.Module):
         static: Tensor,
         generator: Generator | None = None,
     ) -> Tensor:
-        """Return raw parameters (B, T, C, K) for T steps of horizon columns."""
+        """Return raw parameters (B, H, C, K)."""
+        state = self._encode(history, generator)
+        return self._decode(history, horizon, static, state, generator)[0]
+
+    def advance(
+        self, history: Tensor, horizon: Tensor, static: Tensor, state: State | None
+    ) -> tuple[Tensor, State]:
+        """Return raw parameters, and the state from which to decode on.
+
+        Without a state the lookback is encoded. With one the decoder goes on from
+        there, in a window that has moved to its latest forecasts.
+        """
+        state = self._encode(history, None) if state is None else state
+        return self._decode(history, horizon, static, state, None)
+
+    def _encode(self, history: Tensor, generator: Generator | None) -> State:
+        """Return the final states of the encoder, one a layer."""
         sequence = history.flip(1) if self.reverse else history
         if self.segments is not None:
             sequence = self.segments(sequence)
         _, final = self.encoder(sequence, generator=generator)
-        state = [(hidden[0], cell[0]) for hidden, cell in final]
-        known = history[:, :, : self.sizes.n_channels]  # (B, L, C), then forecasts
-        ahead = torch.zeros_like(
-            known[:, -1:]
-        )  # of the reference, at the block's start
-        blocks: list[Tensor] = []
-        for columns in horizon.split(self.sizes.horizon, 1):
-            path, others = columns.tensor_split([self.sizes.n_channels], 2)
-            center = known[:, -1:]  # as in training, the last value is the origin
-            columns = torch.cat([path + ahead - center, others], 2)
-            raw, state = self._decode_block(
-                known - center, columns, static, state, generator
-            )
-            shift = functional.pad(ahead[..., None], (0, raw.shape[3] - 1))
-            blocks.append(raw + shift)
-            residual = blocks[-1][..., 0]
-            known = torch.cat([known, path + residual], 1)[:, -self.sizes.lookback :]
-            ahead = residual[:, -1:]
-        return torch.cat(blocks, 1)
+        return [(hidden[0], cell[0]) for hidden, cell in final]
 
-    def _decode_block(
+    def _decode(
         self,
-        known: Tensor,
-        columns: Tensor,
+        history: Tensor,
+        horizon: Tensor,
         static: Tensor,
         state: State,
         generator: Generator | None,
     ) -> tuple[Tensor, State]:
-        """Decode one trained horizon: raw parameters (B, H, C, K) and the state."""
+        """Decode the horizon: raw parameters (B, H, C, K) and the last state."""
         sizes, length = self.sizes, self.length
         shape = (sizes.n_channels, sizes.n_parameters)
         padding = -sizes.horizon % length
-        padded = functional.pad(columns, (0, 0, 0, padding))
+        known = history[:, :, : sizes.n_channels]
+        padded = functional.pad(horizon, (0, 0, 0, padding))
         turns = padded.unflatten(1, (-1, length))  # (B, turns, p, E)
         paths = turns[..., : sizes.n_channels]
         straight = torch.zeros_like(paths)[..., None]  # (B, turns, p, C, 1 or K)
