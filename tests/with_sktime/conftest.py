@@ -88,11 +88,11 @@ def X(y):
 
 @pytest.fixture
 def panel(seasonal):
-    """Three series of unequal length and end, their keys not in sorted order."""
+    """Three series of unequal length, start and end, their keys not in sorted order."""
     series = {
         "b": seasonal(60, seed=1),
         "c": seasonal(40, seed=2),
-        "a": seasonal(52, seed=3),
+        "a": seasonal(52, seed=3, start="1999-09"),
     }
     frames = [one.to_frame("sales") for one in series.values()]
     return pd.concat(frames, keys=list(series), names=["shop", "month"])

@@ -243,7 +243,7 @@ def test_covariates_of_one_series_of_a_panel_must_not_lack(make, panel):
         },
         names=["shop"],
     )
-    with pytest.raises(CovariateError, match=r"no row for 2004-05 of series 'a'"):
+    with pytest.raises(CovariateError, match=r"no row for 2004-01 of series 'a'"):
         forecaster.predict(fh=[1], X=ahead)
 
 
