@@ -10,8 +10,9 @@ from lstm_forecasters.backend.networks.layers import (
     FutureEffect,
     LSTMStack,
     NetworkSizes,
-    Segments,
     State,
+    make_linear_path,
+    make_segments,
 )
 from lstm_forecasters.specs import Architecture
 
@@ -34,15 +35,11 @@ class DirectLSTM(nn.Module):
 
     def __init__(self, spec: Architecture, sizes: NetworkSizes) -> None:
         super().__init__()
-        assert spec.segment_length is not None
-        hidden, length = spec.hidden_size, spec.segment_length
+        hidden = spec.hidden_size
         self.sizes = sizes
-        segmented = length > 1
-        self.segments = (
-            Segments(sizes.history_columns, length, hidden) if segmented else None
-        )
+        self.segments = make_segments(spec, sizes)
         self.lstm = LSTMStack(
-            hidden if segmented else sizes.history_columns,
+            sizes.history_columns if self.segments is None else hidden,
             hidden,
             spec.num_layers,
             spec.dropout,
@@ -56,15 +53,7 @@ class DirectLSTM(nn.Module):
             if sizes.known_future
             else None
         )
-        self.linear_path = (
-            nn.Linear(
-                sizes.lookback * sizes.n_channels,
-                sizes.horizon * sizes.n_channels,
-                bias=False,
-            )
-            if spec.linear_path
-            else None
-        )
+        self.linear_path = make_linear_path(spec, sizes)
 
     def advance(
         self, history: Tensor, horizon: Tensor, static: Tensor, state: State | None

@@ -9,6 +9,8 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional, init
 
+from lstm_forecasters.specs import Architecture
+
 __all__ = [
     "CellStack",
     "Dropout",
@@ -18,6 +20,8 @@ __all__ = [
     "Segments",
     "State",
     "draw_parameters",
+    "make_linear_path",
+    "make_segments",
 ]
 
 State = list[tuple[Tensor, Tensor]]
@@ -54,6 +58,22 @@ class Segments(nn.Module):
         if padding:
             sequence = functional.pad(sequence, (0, 0, padding, 0))
         return self.embedding(sequence.unflatten(1, (-1, self.length)).flatten(2))
+
+
+def make_segments(spec: Architecture, sizes: NetworkSizes) -> Segments | None:
+    """Return what reads the history in segments, None for single steps."""
+    assert spec.segment_length is not None
+    if spec.segment_length == 1:
+        return None
+    return Segments(sizes.history_columns, spec.segment_length, spec.hidden_size)
+
+
+def make_linear_path(spec: Architecture, sizes: NetworkSizes) -> nn.Linear | None:
+    """Return the map from the lookback's values to the horizon's, where wanted."""
+    if not spec.linear_path:
+        return None
+    inputs = sizes.lookback * sizes.n_channels
+    return nn.Linear(inputs, sizes.horizon * sizes.n_channels, bias=False)
 
 
 class Dropout(nn.Module):

@@ -11,8 +11,9 @@ from lstm_forecasters.backend.networks.layers import (
     FutureEffect,
     LSTMStack,
     NetworkSizes,
-    Segments,
     State,
+    make_linear_path,
+    make_segments,
 )
 from lstm_forecasters.specs import EncoderDecoderLSTM
 
@@ -46,14 +47,9 @@ class Seq2SeqLSTM(nn.Module):
         self.sizes = sizes
         self.reverse = spec.reverse_lookback
         self.length = min(spec.segment_length, sizes.horizon)
-        segmented = spec.segment_length > 1
-        self.segments = (
-            Segments(sizes.history_columns, spec.segment_length, hidden)
-            if segmented
-            else None
-        )
+        self.segments = make_segments(spec, sizes)
         self.encoder = LSTMStack(
-            hidden if segmented else sizes.history_columns,
+            sizes.history_columns if self.segments is None else hidden,
             hidden,
             spec.num_layers,
             spec.dropout,
@@ -73,15 +69,7 @@ class Seq2SeqLSTM(nn.Module):
             if sizes.known_future
             else None
         )
-        self.linear_path = (
-            nn.Linear(
-                sizes.lookback * sizes.n_channels,
-                sizes.horizon * sizes.n_channels,
-                bias=False,
-            )
-            if spec.linear_path
-            else None
-        )
+        self.linear_path = make_linear_path(spec, sizes)
 
     def forward(
         self,
