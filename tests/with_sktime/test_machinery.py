@@ -137,6 +137,7 @@ def test_grid_search_chooses_the_better_by_far(make, seasonal):
         param_grid={"window_length": [1, 24]},
         scoring=MeanAbsolutePercentageError(symmetric=False),
         error_score="raise",
+        backend=None,
     )
     search.fit(series, fh=range(1, 7))
     assert search.best_params_ == {"window_length": 24}

@@ -40,14 +40,28 @@ def values(y):
     return np.r_[y.to_numpy(), y.to_numpy()[-12:] + generator.normal(size=12)]
 
 
+FOR_ALL = ["months", "month ends", "hours over a clock change", "integers"]
+"""Kinds that are tried with every forecaster; the others share one code."""
+
+
 @pytest.mark.parametrize("kind", INDEXES)
-def test_every_index_gives_the_same_numbers_and_its_own_labels(make, values, kind):
+def test_every_index_gives_the_same_numbers_and_its_own_labels(small, values, kind):
     """The season is given: the numbers are the same then."""
+    check_index(VanillaLSTMForecaster(**small, sp=12, horizon=6), values, kind)
+
+
+@pytest.mark.parametrize("kind", FOR_ALL)
+def test_indexes_of_each_kind_do_so_for_every_forecaster(make, values, kind):
+    check_index(make(sp=12, horizon=6), values, kind)
+
+
+def check_index(unfitted, values, kind):
+    """Compare forecasts on an index of a kind with those on plain numbers."""
     index = INDEXES[kind](len(values) + 20)
     series = pd.Series(values, index=index[: len(values)])
     plain = pd.Series(values)
-    expected = make(sp=12, horizon=6).fit(plain[:72], fh=STEPS)
-    forecaster = make(sp=12, horizon=6).fit(series[:72], fh=STEPS)
+    expected = unfitted.clone().fit(plain[:72], fh=STEPS)
+    forecaster = unfitted.clone().fit(series[:72], fh=STEPS)
     forecast = forecaster.predict()
     assert_array_equal(forecast, expected.predict())
     times = [index[71 + step] for step in STEPS]
