@@ -12,11 +12,18 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from lstm_forecasters.backend.normalization import Frame, frame_windows
 from lstm_forecasters.backend.windows import Layout, WindowBatch
 
-__all__ = ["NetworkInput", "assemble", "history_columns", "horizon_columns"]
+__all__ = [
+    "NetworkInput",
+    "assemble",
+    "fold_channels",
+    "history_columns",
+    "horizon_columns",
+]
 
 
 LARGEST_TARGET = 1000.0
@@ -84,7 +91,7 @@ def assemble(
         Location and scale of the covariates in the training data.
     """
     if layout.n_channels == 1:
-        batch = _fold_channels(batch)
+        batch = fold_channels(batch)
     lookback, steps, device = layout.lookback, layout.horizon, batch.history.device
     frame = frame_windows(
         batch.history,
@@ -97,11 +104,15 @@ def assemble(
         steps=steps,
         output_shift=layout.output_shift,
         seasonal=layout.seasonal_reference,
+        least_scale=layout.least_scale,
     )
     values = frame.normalise(batch.history)  # (B, W, C)
+    now = values.shape[1]
+    unseen = lookback + layout.period - now  # steps of the lag before the window
+    seen = functional.pad(values, (0, 0, unseen, 0), value=torch.nan)
     before = torch.arange(-lookback, 0, device=device) - batch.period[:, None]
-    before = (before + values.shape[1])[:, :, None].expand(-1, -1, values.shape[2])
-    lagged = values.gather(1, before)
+    before = (before + now + unseen)[:, :, None].expand(-1, -1, values.shape[2])
+    lagged = seen.gather(1, before)
     n_past, n_future = len(layout.past_covariates), len(layout.future_covariates)
     history = [
         values[:, -lookback:].nan_to_num(),
@@ -114,19 +125,20 @@ def assemble(
     horizon = [frame.path, position]
     if n_past:
         history += _standardise(
-            batch.past_covariates[:, -lookback:], means[:n_past], scales[:n_past]
+            batch.past_covariates[:, now - lookback : now],
+            means[:n_past],
+            scales[:n_past],
         )
     if n_future:
         known = slice(n_past, n_past + n_future)
         future, mask = _standardise(
             batch.future_covariates, means[known], scales[known]
         )
-        now = values.shape[1]
         history += [future[:, now - lookback : now], mask[:, now - lookback : now]]
         horizon += _ahead_of_reference(future, mask, batch.period, layout, now, steps)
-    static = (batch.static_covariates - means[n_past + n_future :]) / scales[
-        n_past + n_future :
-    ]
+    unchanging = slice(n_past + n_future, None)
+    static = batch.static_covariates.flatten(1)
+    static = (static - means[unchanging]) / scales[unchanging]
     target = frame.normalise(batch.target)
     return NetworkInput(
         history=torch.cat([column.float() for column in history], 2),
@@ -138,7 +150,7 @@ def assemble(
     )
 
 
-def _fold_channels(batch: WindowBatch) -> WindowBatch:
+def fold_channels(batch: WindowBatch) -> WindowBatch:
     """Make every channel a window of its own: (B, T, C) to (B * C, T, 1)."""
     n_channels = batch.history.shape[2]
     if n_channels == 1:
@@ -159,7 +171,9 @@ def _fold_channels(batch: WindowBatch) -> WindowBatch:
         spread=fold(batch.spread),
         past_covariates=repeat(batch.past_covariates),
         future_covariates=repeat(batch.future_covariates),
-        static_covariates=repeat(batch.static_covariates),
+        static_covariates=batch.static_covariates.flatten(0, 1)
+        if batch.static_covariates.ndim == 3
+        else repeat(batch.static_covariates),
         target=fold(batch.target),
         weight=fold(batch.weight),
     )

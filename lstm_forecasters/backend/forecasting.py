@@ -7,20 +7,25 @@ encoder-decoder decodes on from its state.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.nn import functional
 
-from lstm_forecasters.backend.likelihoods import Likelihood, QuantileLikelihood
+from lstm_forecasters.backend.likelihoods import (
+    Likelihood,
+    PointLikelihood,
+    QuantileLikelihood,
+)
 from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.backend.networks.layers import State
 from lstm_forecasters.backend.windows import WindowBatch, Windows
 from lstm_forecasters.errors import ParameterError, TrainingError
 
-__all__ = ["Forecast", "forecast"]
+__all__ = ["Forecast", "forecast", "walk"]
 
 N_PATHS = 100
 """Sampled paths of each series, stratified."""
@@ -130,49 +135,102 @@ def forecast(
     return _assemble(chunks, horizon)
 
 
+def walk(
+    model: ForecastModel,
+    batch: WindowBatch,
+    n_blocks: int,
+    *,
+    n_paths: int = 1,
+    generator: Generator | None = None,
+    roll: int | None = None,
+    each_path_alone: bool = False,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Forecast block after block, each from what the blocks before it gave.
+
+    One path follows the medians. Of several, each keeps one level of probability
+    through a block, as forecast errors of neighbouring steps go together, and draws a
+    new one for the next. The levels are spread evenly, and all windows share the
+    draws, so that a forecast does not depend on its neighbours.
+
+    Parameters
+    ----------
+    model : ForecastModel
+        A trained model.
+    batch : WindowBatch
+        B windows, with the covariates of all blocks.
+    n_blocks : int
+        Number of blocks of H steps.
+    n_paths : int, default=1
+        Number of paths S.
+    generator : torch.Generator or None
+        Source of the draws, and of dropout where that is active.
+    roll : int or None
+        Steps by which the window moves from a block to the next; ``None`` for H.
+    each_path_alone : bool, default=False
+        Whether each path has its own forecast of the first block too, as it must
+        where dropout is active.
+
+    Yields
+    ------
+    parameters : torch.Tensor of shape (B or B * S, H, C, K)
+        The likelihood's parameters of a block, in the user's units.
+    values : torch.Tensor of shape (B * S, H, C)
+        The paths through it, those of a window side by side.
+    """
+    likelihood, n_windows = model.likelihood, len(batch.history)
+    roll = model.layout.horizon if roll is None else roll
+    decodes_on = roll == model.layout.horizon
+    if each_path_alone:
+        batch = _repeat(batch, n_paths)
+    parameters, state = model.forecast(batch, generator=generator)
+    for block in range(n_blocks):
+        if block:
+            batch = _advance(batch, values[:, :roll])
+            parameters, state = model.forecast(batch, state, generator)
+        yielded = parameters
+        if len(batch.history) < n_windows * n_paths:
+            parameters = parameters.repeat_interleave(n_paths, 0)
+            batch = _repeat(batch, n_paths)
+            state = _repeat_state(state, n_windows, n_paths)
+        if n_paths == 1 or isinstance(likelihood, PointLikelihood):
+            values = likelihood.point(parameters)
+        else:
+            shape = (n_paths, parameters.shape[2])
+            levels = _spread_levels(*shape, generator).repeat(n_windows, 1)
+            levels = levels[:, None, :, None].expand(*parameters.shape[:3], 1)
+            values = likelihood.quantiles(parameters, levels)[..., 0]
+        state = state if decodes_on else None
+        yield yielded, values
+
+
+def _spread_levels(
+    n_paths: int, n_channels: int, generator: Generator | None
+) -> Tensor:
+    """Return evenly spread levels in random order for every channel, (S, C)."""
+    draws = [torch.randperm(n_paths, generator=generator) for _ in range(n_channels)]
+    return (torch.stack(draws, 1).double() + 0.5) / n_paths
+
+
 def _along_medians(
     model: ForecastModel, batch: WindowBatch, n_blocks: int
 ) -> list[tuple[Likelihood, Tensor]]:
     """Forecast block after block, each from the medians of those before."""
-    values, state = model.forecast(batch)
-    parameters = [values]
-    for _ in range(1, n_blocks):
-        batch = _advance(batch, model.likelihood.point(parameters[-1]))
-        values, state = model.forecast(batch, state)
-        parameters.append(values)
+    parameters = [block for block, _ in walk(model, batch, n_blocks)]
     return [(model.likelihood, torch.cat(parameters, 1))]
 
 
 def _along_paths(
     model: ForecastModel, batch: WindowBatch, n_blocks: int
 ) -> list[tuple[Likelihood, Tensor]]:
-    """Forecast block after block, each from sampled paths through those before.
-
-    A path keeps one level of probability through a block, as forecast errors of
-    neighbouring steps go together, and draws a new one for the next. All series
-    share the draws, so that a forecast does not depend on its neighbours.
-    """
+    """Forecast block after block, each from sampled paths through those before."""
     likelihood, n_windows = model.likelihood, len(batch.history)
-    generator = torch.Generator().manual_seed(0)
-    parameters, state = model.forecast(batch)
-    parts: list[tuple[Likelihood, Tensor]] = [(likelihood, parameters)]
-    paths, state = _repeat(batch, N_PATHS), _repeat_state(state, n_windows, N_PATHS)
-    parameters = parameters.repeat_interleave(N_PATHS, 0)
+    generator = Generator().manual_seed(0)
+    blocks = walk(model, batch, n_blocks, n_paths=N_PATHS, generator=generator)
+    parts: list[tuple[Likelihood, Tensor]] = [(likelihood, next(blocks)[0])]
     summary = QuantileLikelihood(PATH_LEVELS)
     levels = torch.tensor(PATH_LEVELS, dtype=torch.float64)
     inner = torch.arange(0.05, 1, 0.1, dtype=torch.float64)
-    for _ in range(1, n_blocks):
-        draws = torch.stack(
-            [
-                torch.randperm(N_PATHS, generator=generator)
-                for _ in range(parameters.shape[2])
-            ],
-            1,
-        )
-        level = ((draws + 0.5) / N_PATHS).double().repeat(n_windows, 1)  # (B*paths, C)
-        level = level[:, None, :, None].expand(*parameters.shape[:3], 1)
-        paths = _advance(paths, likelihood.quantiles(parameters, level)[..., 0])
-        parameters, state = model.forecast(paths, state)
+    for parameters, _ in blocks:
         pool = likelihood.quantiles(parameters, inner)  # (B*paths, H, C, 10)
         pool = pool.unflatten(0, (n_windows, N_PATHS)).movedim(1, -1).flatten(3)
         quantiles = torch.quantile(pool, levels, dim=3).movedim(0, 3)
@@ -184,7 +242,9 @@ def _advance(batch: WindowBatch, values: Tensor) -> WindowBatch:
     """Move windows on by a block of forecasts (B, H, C)."""
     n_steps = values.shape[1]
     ones = torch.ones_like(values, dtype=batch.observed.dtype)
-    unknown = torch.full_like(batch.past_covariates[:, :n_steps], torch.nan)
+    unknown = batch.past_covariates.new_full(
+        (len(values), n_steps, batch.past_covariates.shape[2]), torch.nan
+    )
     return WindowBatch(
         history=torch.cat([batch.history, values], 1)[:, n_steps:],
         observed=torch.cat([batch.observed, ones], 1)[:, n_steps:],

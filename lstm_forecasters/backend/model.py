@@ -82,8 +82,9 @@ class ForecastModel(nn.Module):
 
     def measure_covariates(self, panel: Panel) -> None:
         """Take location and scale of the covariates from the training data."""
-        columns = [panel.past_covariates, panel.future_covariates]
-        columns.append(panel.static_covariates)
+        static = panel.static_covariates
+        static = static.reshape(-1, len(self.layout.static_covariates) or 1)
+        columns = [panel.past_covariates, panel.future_covariates, static]
         for values, rows in zip(columns, self._covariate_slices(), strict=True):
             for offset, column in enumerate(values.T):
                 seen = torch.from_numpy(column[column == column])
@@ -112,17 +113,21 @@ class ForecastModel(nn.Module):
         return self.likelihood.parameters(raw, columns.frame.path)
 
     def forecast(
-        self, batch: WindowBatch, state: State | None = None
+        self,
+        batch: WindowBatch,
+        state: State | None = None,
+        generator: Generator | None = None,
     ) -> tuple[Tensor, State | None]:
         """Return parameters (B, H, C, K) in the user's units, and the state to go on.
 
         Channels that are forecast by themselves stand side by side again. A state
-        comes from the forecast of the horizon before, where the network has one.
+        comes from the forecast of the horizon before, where the network has one; a
+        generator is needed where dropout is active.
         """
         columns = self.prepare(batch)
         frame = columns.frame
         raw, state = self.network.advance(
-            columns.history, columns.horizon, columns.static, state
+            columns.history, columns.horizon, columns.static, state, generator
         )
         parameters = self.likelihood.parameters(raw, frame.path).double()
         center, scale = (

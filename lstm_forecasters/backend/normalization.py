@@ -56,6 +56,7 @@ def frame_windows(
     steps: int,
     output_shift: int = 0,
     seasonal: bool = True,
+    least_scale: float = 0.0,
 ) -> Frame:
     """Measure windows and return the frames in which to read them.
 
@@ -71,6 +72,8 @@ def frame_windows(
         Steps between the cutoff and the path.
     seasonal : bool, default=True
         Whether the path is the seasonal naive forecast or the last value.
+    least_scale : float, default=0.0
+        Least scale in the user's units.
     """
     last = history[:, -1]  # (B, C), NaN where nothing was ever observed
     center = torch.where(last.isnan(), level, last)
@@ -78,7 +81,7 @@ def frame_windows(
     scale = torch.where(last.isnan(), spread, scale)
     scale = torch.maximum(scale, FLOOR_OF_CHANGE * scale_floor)
     tiny = torch.finfo(scale.dtype).tiny
-    scale = torch.maximum(scale, FLOOR_OF_LEVEL * center.abs()).clamp_min(tiny)
+    scale = torch.maximum(scale, FLOOR_OF_LEVEL * center.abs()).clamp_min(max(least_scale, tiny))
     if seasonal:
         path = _seasonal_path(history, period, steps, output_shift)
     else:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-__all__ = ["Layout", "Panel", "WindowBatch", "Windows"]
+__all__ = ["Layout", "Panel", "WindowBatch", "Windows", "window_batch"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,12 @@ class Layout:
     seasonal_reference : bool
         Whether forecasts are expressed as the difference from the seasonal naive
         forecast rather than from the last value.
+    self_contained : bool
+        Whether a window takes everything from its lookback alone: gaps are filled from
+        within it, the seasonal lag of its first season is unknown, and no scale comes
+        from the rest of the series. Else a window sees a season before the lookback.
+    least_scale : float
+        Least scale of a window in the user's units, such as 1 for counts.
     """
 
     lookback: int
@@ -46,11 +53,13 @@ class Layout:
     static_covariates: tuple[Hashable, ...] = ()
     output_shift: int = 0
     seasonal_reference: bool = True
+    self_contained: bool = False
+    least_scale: float = 0.0
 
     @property
     def context(self) -> int:
-        """Time steps before the cutoff that a window needs: lookback and a season."""
-        return self.lookback + self.period
+        """Time steps before the cutoff that a window holds, W."""
+        return self.lookback + (0 if self.self_contained else self.period)
 
     @property
     def reach(self) -> int:
@@ -72,8 +81,8 @@ class Panel:
         Covariates known up to the cutoff, NaN where missing.
     future_covariates : numpy.ndarray of shape (N, Q)
         Known-future covariates at the time steps of the series.
-    static_covariates : numpy.ndarray of shape (I, S)
-        Covariates that do not change in time.
+    static_covariates : numpy.ndarray of shape (I, S) or (I, C, S)
+        Covariates that do not change in time, of each series or of each channel.
     weights : numpy.ndarray of shape (N, C) or None
         Weight of each target value in the loss.
     """
@@ -93,7 +102,7 @@ class Panel:
             ("future_covariates", (n_steps, 0)),
             ("static_covariates", (n_series, 0)),
         ):
-            if getattr(self, name).shape[1] == 0:
+            if getattr(self, name).shape[-1] == 0:
                 object.__setattr__(self, name, np.empty(shape))
 
     @property
@@ -104,7 +113,9 @@ class Panel:
 
 @dataclass(kw_only=True, eq=False)
 class WindowBatch:
-    """A batch of windows in the user's units; W is L plus M, R the layout's reach.
+    """A batch of windows in the user's units; W is the layout's context.
+
+    Covariates reach R steps beyond the cutoff, or more where forecasts do.
 
     ``history`` is filled forward (last seen value of the same season, else last
     value) and NaN only before the first observation; ``observed`` tells what was
@@ -117,9 +128,9 @@ class WindowBatch:
     scale_floor: Tensor  # (B, C) float64, smallest sensible scale
     level: Tensor  # (B, C) float64, stands in where nothing was observed
     spread: Tensor  # (B, C) float64, stands in where nothing was observed
-    past_covariates: Tensor  # (B, W, P) float64, NaN where missing
+    past_covariates: Tensor  # (B, W or more, P) float64, NaN where missing
     future_covariates: Tensor  # (B, W + R, Q) float64, NaN where missing
-    static_covariates: Tensor  # (B, S) float64
+    static_covariates: Tensor  # (B, S) or (B, C, S) float64
     target: Tensor  # (B, H, C) float64, 0 steps where not for training
     weight: Tensor  # (B, H, C) float32, 0 where not observed
 
@@ -144,18 +155,26 @@ class Windows:
         What a window holds.
     periods : numpy.ndarray of shape (I,) or None
         Season of each series where they differ; else the layout's.
+    reach : int or None
+        Steps after the cutoff whose covariates a window covers, past ones among them.
+        ``None`` covers the layout's reach, and past covariates up to the cutoff.
     """
 
     def __init__(
-        self, panel: Panel, layout: Layout, periods: np.ndarray | None = None
+        self,
+        panel: Panel,
+        layout: Layout,
+        periods: np.ndarray | None = None,
+        reach: int | None = None,
     ) -> None:
         self.layout = layout
+        ahead = layout.reach if reach is None else reach
         self.lengths = panel.lengths
         n_series = len(panel.lengths)
         if periods is None:
             periods = np.full(n_series, layout.period)
         before = layout.context
-        padded = panel.lengths + before + layout.reach
+        padded = panel.lengths + before + max(ahead, layout.reach)
         self._starts = np.cumsum(padded) - padded + before  # (I,)
         n_rows = int(padded.sum())
         step = np.arange(len(panel.values)) - np.repeat(panel.starts, panel.lengths)
@@ -168,10 +187,13 @@ class Windows:
             return laid_out
 
         observed = ~np.isnan(panel.values)
-        filled = _fill_forward(
-            panel.values, panel.starts[series], step, periods[series]
-        )
-        change = _expanding_mean_change(filled, panel.starts, panel.lengths)
+        if layout.self_contained:
+            filled, change = panel.values, np.zeros_like(panel.values)
+        else:
+            filled = _fill_forward(
+                panel.values, panel.starts[series], step, periods[series]
+            )
+            change = _expanding_mean_change(filled, panel.starts, panel.lengths)
         level, spread = _level_and_spread(panel.values, panel.starts)
 
         self._filled = torch.from_numpy(lay_out(filled))
@@ -187,7 +209,8 @@ class Windows:
         self._level, self._spread = torch.from_numpy(level), torch.from_numpy(spread)
         self._history_steps = torch.arange(-layout.context, 0)
         self._target_steps = torch.arange(layout.output_shift, layout.reach)
-        self._all_steps = torch.arange(-layout.context, layout.reach)
+        self._all_steps = torch.arange(-layout.context, ahead)
+        self._past_steps = self._history_steps if reach is None else self._all_steps
 
     def __len__(self) -> int:
         """Return the number of series."""
@@ -220,24 +243,101 @@ class Windows:
         """
         origin = torch.from_numpy(self._starts)[series] + steps  # (B,)
         past = origin[:, None] + self._history_steps  # (B, W)
-        future = self._future[origin[:, None] + self._all_steps]
+        future = self._future[origin[:, None] + self._all_steps]  # (B, W + R, Q)
         if ahead is not None:
             future = torch.cat([future[:, : self.layout.context], ahead], 1)
+        history = self._filled[past]
+        if self.layout.self_contained:
+            history = fill_gaps(history, self.layout.period)
         n_target_steps = self.layout.horizon if with_target else 0
         target = origin[:, None] + self._target_steps[:n_target_steps]  # (B, H)
         return WindowBatch(
-            history=self._filled[past],
+            history=history,
             observed=self._observed[past],
             period=self._periods[series],
             scale_floor=self._floor[origin],
             level=self._level[series],
             spread=self._spread[series],
-            past_covariates=self._past[past],
+            past_covariates=self._past[origin[:, None] + self._past_steps],
             future_covariates=future,
             static_covariates=self._static[series],
             target=self._filled[target].nan_to_num(),  # weight 0 where only filled
             weight=self._weights[target],
         )
+
+
+def window_batch(
+    layout: Layout,
+    history: Tensor,
+    past_covariates: Tensor,
+    future_covariates: Tensor,
+    static_covariates: Tensor,
+    target: Tensor,
+    weight: Tensor,
+) -> WindowBatch:
+    """Return the windows that arrays hold, which is all that is known of them.
+
+    Parameters
+    ----------
+    layout : Layout
+        What the windows hold.
+    history : torch.Tensor of shape (B, W, C), float64
+        Target up to the cutoff, NaN where not observed.
+    past_covariates : torch.Tensor of shape (B, W or more, P), float64
+    future_covariates : torch.Tensor of shape (B, W + R, Q), float64
+    static_covariates : torch.Tensor of shape (B, S) or (B, C, S), float64
+    target : torch.Tensor of shape (B, H, C), float64
+        Values to be forecast, NaN where not observed; 0 steps where not for training.
+    weight : torch.Tensor of shape (B, H, C), float32
+        Weight of each of them in the loss.
+    """
+    n_windows, _, n_channels = history.shape
+    nothing = history.new_zeros(n_windows, n_channels)
+    filled = fill_gaps(history, layout.period)
+    change = nothing
+    if not layout.self_contained:
+        change = filled.diff(dim=1).abs().nanmean(1).nan_to_num()
+    return WindowBatch(
+        history=filled,
+        observed=(~history.isnan()).float(),
+        period=torch.full((n_windows,), layout.period, device=history.device),
+        scale_floor=change,
+        level=nothing,
+        spread=nothing,
+        past_covariates=past_covariates,
+        future_covariates=future_covariates,
+        static_covariates=static_covariates,
+        target=target.nan_to_num(),
+        weight=weight * ~target.isnan(),
+    )
+
+
+def fill_gaps(history: Tensor, period: int) -> Tensor:
+    """Fill the gaps of windows (B, W, C) from within.
+
+    By the last value seen in the same season, else by the last seen; what comes before
+    the first observation stays NaN.
+    """
+    if not (torch.compiler.is_exporting() or history.isnan().any()):
+        return history
+    n_steps = history.shape[1]
+    padded = functional.pad(history, (0, 0, -n_steps % period, 0), value=torch.nan)
+    seasonal = _carry(padded.unflatten(1, (-1, period))).flatten(1, 2)[:, -n_steps:]
+    return torch.where(seasonal.isnan(), _carry(history), seasonal)
+
+
+def _carry(values: Tensor) -> Tensor:
+    """Repeat the last value that is not NaN along the steps, (B, T, ...).
+
+    Each turn reaches twice as far back as the one before.
+    """
+    n_steps, reach = values.shape[1], 1
+    while reach < n_steps:
+        unknown = torch.full_like(values[:, :reach], torch.nan)
+        earlier = torch.cat([unknown, values[:, :-reach]], 1)
+        values = torch.where(values.isnan(), earlier, values)
+        reach *= 2
+    return values
 
 
 def _fill_forward(

@@ -56,10 +56,15 @@ class DirectLSTM(nn.Module):
         self.linear_path = make_linear_path(spec, sizes)
 
     def advance(
-        self, history: Tensor, horizon: Tensor, static: Tensor, state: State | None
+        self,
+        history: Tensor,
+        horizon: Tensor,
+        static: Tensor,
+        state: State | None,
+        generator: Generator | None = None,
     ) -> tuple[Tensor, State | None]:
         """Return raw parameters; there is no state to go on from."""
-        return self(history, horizon, static), state
+        return self(history, horizon, static, generator), state
 
     def forward(
         self,

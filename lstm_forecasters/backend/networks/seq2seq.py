@@ -83,15 +83,20 @@ class Seq2SeqLSTM(nn.Module):
         return self._decode(history, horizon, static, state, generator)[0]
 
     def advance(
-        self, history: Tensor, horizon: Tensor, static: Tensor, state: State | None
+        self,
+        history: Tensor,
+        horizon: Tensor,
+        static: Tensor,
+        state: State | None,
+        generator: Generator | None = None,
     ) -> tuple[Tensor, State]:
         """Return raw parameters, and the state from which to decode on.
 
         Without a state the lookback is encoded. With one the decoder goes on from
         there, in a window that has moved to its latest forecasts.
         """
-        state = self._encode(history, None) if state is None else state
-        return self._decode(history, horizon, static, state, None)
+        state = self._encode(history, generator) if state is None else state
+        return self._decode(history, horizon, static, state, generator)
 
     def _encode(self, history: Tensor, generator: Generator | None) -> State:
         """Return the final states of the encoder, one a layer."""
