@@ -50,7 +50,7 @@ def test_each_module_imports_only_what_its_room_may(name):
     room = name.split(".")[1] if "." in name else "lstm_forecasters"
     inner = {one for one in MODULES[name] if one.startswith("lstm_forecasters.")}
     rooms = {one.split(".")[1] for one in inner}
-    if room in ("lstm_forecasters", "errors", "specs"):
+    if room in ("lstm_forecasters", "errors", "seasons", "specs"):
         assert not foreign(name)
         assert rooms <= {"errors"}
     elif room == "backend":
@@ -58,6 +58,8 @@ def test_each_module_imports_only_what_its_room_may(name):
         assert rooms <= {"backend", "specs", "errors"}
     elif room == "sktime":
         assert "darts" not in foreign(name) | rooms
+    elif room == "darts":
+        assert "sktime" not in foreign(name) | rooms
     else:
         pytest.fail(f"{name} stands in a room that the house does not have")
 

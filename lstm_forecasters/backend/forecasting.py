@@ -182,11 +182,9 @@ def walk(
     decodes_on = roll == model.layout.horizon
     if each_path_alone:
         batch = _repeat(batch, n_paths)
-    parameters, state = model.forecast(batch, generator=generator)
+    state: State | None = None
     for block in range(n_blocks):
-        if block:
-            batch = _advance(batch, values[:, :roll])
-            parameters, state = model.forecast(batch, state, generator)
+        parameters, state = model.forecast(batch, state, generator)
         yielded = parameters
         if len(batch.history) < n_windows * n_paths:
             parameters = parameters.repeat_interleave(n_paths, 0)
@@ -199,8 +197,10 @@ def walk(
             levels = _spread_levels(*shape, generator).repeat(n_windows, 1)
             levels = levels[:, None, :, None].expand(*parameters.shape[:3], 1)
             values = likelihood.quantiles(parameters, levels)[..., 0]
-        state = state if decodes_on else None
         yield yielded, values
+        if block + 1 < n_blocks:
+            batch = _advance(batch, values[:, :roll])
+            state = state if decodes_on else None
 
 
 def _spread_levels(

@@ -14,6 +14,7 @@ from lstm_forecasters.backend.features import (
 from lstm_forecasters.backend.likelihoods import Likelihood
 from lstm_forecasters.backend.networks import NetworkSizes, build_network
 from lstm_forecasters.backend.networks.layers import State, draw_parameters
+from lstm_forecasters.backend.normalization import Frame
 from lstm_forecasters.backend.windows import Layout, Panel, WindowBatch
 from lstm_forecasters.specs import Architecture
 
@@ -125,17 +126,24 @@ class ForecastModel(nn.Module):
         generator is needed where dropout is active.
         """
         columns = self.prepare(batch)
-        frame = columns.frame
         raw, state = self.network.advance(
             columns.history, columns.horizon, columns.static, state, generator
         )
-        parameters = self.likelihood.parameters(raw, frame.path).double()
+        parameters = self.likelihood.parameters(raw, columns.frame.path)
+        parameters = self.restored(parameters, columns.frame)
+        return self.unfolded(parameters, batch), state
+
+    def restored(self, parameters: Tensor, frame: Frame) -> Tensor:
+        """Return normalised parameters (B, H, C, K) in the user's units, float64."""
         center, scale = (
             part[:, None].expand(parameters.shape[:3])
             for part in (frame.center, frame.scale)
         )
-        parameters = self.likelihood.restore(parameters, center, scale)
-        if self.layout.n_channels == 1:
-            folded = parameters.unflatten(0, (-1, batch.history.shape[2]))
-            parameters = folded.squeeze(3).transpose(1, 2)
-        return parameters, state
+        return self.likelihood.restore(parameters.double(), center, scale)
+
+    def unfolded(self, parameters: Tensor, batch: WindowBatch) -> Tensor:
+        """Return parameters with the channels of a window side by side again."""
+        if self.layout.n_channels > 1:
+            return parameters
+        folded = parameters.unflatten(0, (-1, batch.history.shape[2]))
+        return folded.squeeze(3).transpose(1, 2)

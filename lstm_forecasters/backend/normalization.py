@@ -81,7 +81,9 @@ def frame_windows(
     scale = torch.where(last.isnan(), spread, scale)
     scale = torch.maximum(scale, FLOOR_OF_CHANGE * scale_floor)
     tiny = torch.finfo(scale.dtype).tiny
-    scale = torch.maximum(scale, FLOOR_OF_LEVEL * center.abs()).clamp_min(max(least_scale, tiny))
+    scale = torch.maximum(scale, FLOOR_OF_LEVEL * center.abs()).clamp_min(
+        max(least_scale, tiny)
+    )
     if seasonal:
         path = _seasonal_path(history, period, steps, output_shift)
     else:

@@ -23,6 +23,7 @@ __all__ = [
     "default_batch_size",
     "default_lookback",
     "default_steps",
+    "schedule",
     "training_windows",
 ]
 
@@ -193,7 +194,7 @@ class Trainer:
             total=self.n_steps, disable=not self.verbose, desc="fit", unit="step"
         ) as bar:
             for step, batch in enumerate(self._batches()):
-                rate = self.recipe.learning_rate * _schedule(step, self.n_steps)
+                rate = self.recipe.learning_rate * schedule(step, self.n_steps)
                 optimizer.param_groups[0]["lr"] = rate
                 loss = self.step(optimizer, batch)
                 if self.verbose:
@@ -316,7 +317,7 @@ class _Best:
             self.model.load_state_dict(self.weights)
 
 
-def _schedule(step: int, n_steps: int) -> float:
+def schedule(step: int, n_steps: int) -> float:
     """Return the share of the learning rate: a short warm-up, then a cosine."""
     warm_up = max(1, n_steps // 20)
     if step < warm_up:

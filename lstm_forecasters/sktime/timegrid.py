@@ -10,27 +10,9 @@ import pandas as pd
 from pandas.tseries.frequencies import to_offset
 
 from lstm_forecasters.errors import DataError
+from lstm_forecasters.seasons import season_of
 
-__all__ = ["SEASONS", "TimeGrid", "doubled", "infer_offset"]
-
-SEASONS = {
-    "Y": 1,
-    "Q": 4,
-    "M": 12,
-    "W": 52,
-    "D": 7,
-    "B": 5,
-    "h": 24,
-    "min": 60,
-    "s": 60,
-}
-"""Time steps of the season that users of each frequency usually mean."""
-
-ALIASES = {"YE": "Y", "YS": "Y", "BYE": "Y", "BYS": "Y", "QE": "Q", "QS": "Q"}
-ALIASES |= {"BQE": "Q", "BQS": "Q", "ME": "M", "MS": "M", "BME": "M", "BMS": "M"}
-ALIASES |= {"C": "B", "bh": "h", "cbh": "h"}
-
-MINUTES_OF_DAY = 24 * 60
+__all__ = ["TimeGrid", "doubled", "infer_offset"]
 
 
 def infer_offset(times: pd.DatetimeIndex) -> Any:
@@ -113,14 +95,7 @@ class TimeGrid:
         """Seasonal period that the frequency suggests, 1 where it suggests none."""
         if self.offset is None:
             return 1
-        name = self.offset.name.split("-")[0]
-        name = ALIASES.get(name, name)
-        season = SEASONS.get(name, 1)
-        if self.offset.n == 1:
-            return season
-        if name == "min":
-            return MINUTES_OF_DAY // self.offset.n
-        return season // self.offset.n if season % self.offset.n == 0 else 1
+        return season_of(self.offset.name, self.offset.n)
 
     def positions(self, times: pd.Index) -> np.ndarray:
         """Return the position of every time stamp, int64.

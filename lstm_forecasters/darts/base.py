@@ -1,0 +1,669 @@
+"""What the darts models share: darts' methods on the backend's model."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from contextvars import ContextVar
+from typing import Any, Self
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from darts import TimeSeries
+from darts.models.forecasting.torch_forecasting_model import (
+    DEFAULT_DARTS_FOLDER,
+    INIT_MODEL_NAME,
+    MixedCovariatesTorchModel,
+)
+from darts.utils.data import TorchInferenceDataset, TorchTrainingDataset
+from darts.utils.data.torch_datasets.utils import TorchTrainingSample
+from darts.utils.data.utils import _process_sample_weight
+from pytorch_lightning.callbacks import ProgressBar
+from sklearn.utils import check_random_state
+
+from lstm_forecasters.backend.files import Archive, pack, read_archive, write_atomically
+from lstm_forecasters.backend.model import ForecastModel
+from lstm_forecasters.backend.training import (
+    Recipe,
+    default_batch_size,
+    default_steps,
+)
+from lstm_forecasters.backend.windows import Layout
+from lstm_forecasters.darts.datasets import (
+    InferenceWindows,
+    SeriesList,
+    TrainingWindows,
+    common_names,
+    covariates_of_samples,
+    static_names,
+)
+from lstm_forecasters.darts.likelihoods import (
+    DartsLikelihood,
+    backend_likelihood,
+    darts_likelihood,
+    words_of,
+)
+from lstm_forecasters.darts.module import LSTMModule
+from lstm_forecasters.darts.quiet import quietly
+from lstm_forecasters.errors import (
+    FileFormatError,
+    ParameterError,
+    ParameterTypeError,
+    TrainingError,
+)
+from lstm_forecasters.seasons import season_of
+from lstm_forecasters.specs import Architecture, check_flag, check_integer
+
+__all__ = ["BaseLSTMModel"]
+
+TRAINER_DEFAULTS: dict[str, Any] = {
+    "precision": "32-true",
+    "gradient_clip_val": Recipe.gradient_clip,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+}
+"""Settings of the Lightning trainer, where ``pl_trainer_kwargs`` has no others."""
+
+SERIES_AT_A_TIME = 1024
+"""Series that are forecast at a time, where no batch size was given."""
+
+LARGEST_SEED = 2**31 - 1
+
+_WITHOUT_NETWORK: ContextVar[bool] = ContextVar("without_network", default=False)
+"""Whether a model is pickled without its network, which darts' files hold apart."""
+
+
+class BaseLSTMModel(MixedCovariatesTorchModel):  # type: ignore[misc]
+    """Base of the LSTM models; its subclasses name their architecture."""
+
+    architecture: type[Architecture]
+
+    def _set_up(self, parameters: dict[str, Any]) -> None:
+        """Check and take up the constructor's arguments."""
+        self._check_parameters(parameters)
+        taken = dict(self.model_params)
+        taken["work_dir"] = taken["work_dir"] or os.path.join(  # noqa: PTH118  # darts' way
+            os.getcwd(),  # noqa: PTH109
+            DEFAULT_DARTS_FOLDER,
+        )
+        super().__init__(**self._extract_torch_model_params(**taken))
+        self.pl_module_params = self._extract_pl_module_params(**taken)
+        self.pl_module_params["likelihood"] = darts_likelihood(parameters["likelihood"])
+        self._considers_static_covariates = parameters["use_static_covariates"]
+        self._has_batch_size = parameters["batch_size"] is not None
+        self._step_budget: int | None = None
+        self._season = parameters["season_length"] or 1
+        self._names: dict[str, tuple[str, ...] | None] | None = None
+
+    # -- parameters ---------------------------------------------------------------
+
+    @property
+    def _spec(self) -> Architecture:
+        """The architecture with this model's settings."""
+        return _spec_of(self.architecture, self.model_params)
+
+    def _check_parameters(self, parameters: dict[str, Any]) -> None:
+        """Refuse parameters that cannot work, before any time is spent."""
+        spec = _spec_of(self.architecture, parameters)
+        window = check_integer(
+            "input_chunk_length", parameters["input_chunk_length"], 1
+        )
+        check_integer("output_chunk_length", parameters["output_chunk_length"], 1)
+        check_integer("output_chunk_shift", parameters["output_chunk_shift"], 0)
+        for name in ("season_length", "n_epochs", "batch_size"):
+            if parameters[name] is not None:
+                check_integer(name, parameters[name], 1)
+        season = parameters["season_length"]
+        if season is not None and season > window:
+            raise ParameterError(
+                f"season_length={season} is longer than input_chunk_length={window}, so "
+                f"that no window holds a season. Pass input_chunk_length={season} or "
+                "more, or season_length=1."
+            )
+        check_flag("use_static_covariates", parameters["use_static_covariates"])
+        likelihood = backend_likelihood(darts_likelihood(parameters["likelihood"]))
+        if (
+            isinstance(likelihood, DartsLikelihood)
+            and likelihood.is_joint
+            and not spec.joint_channels
+        ):
+            raise ParameterError(
+                f"{type(likelihood.likelihood).__name__} is one distribution of all "
+                "components together. Pass joint_channels=True with it."
+            )
+        loss_fn = parameters["loss_fn"]
+        if loss_fn is not None and not callable(loss_fn):
+            raise ParameterTypeError(
+                "loss_fn must be a torch loss such as torch.nn.MSELoss(), got "
+                f"{loss_fn!r} of type {type(loss_fn).__name__}."
+            )
+
+    @property
+    def supports_static_covariates(self) -> bool:
+        """Static covariates are read."""
+        return True
+
+    @property
+    def min_input_chunk_length(self) -> int:
+        """Least length of a series: the rest of the window is masked."""
+        return 1
+
+    # -- data ---------------------------------------------------------------------
+
+    def _setup_for_fit_from_dataset(self, *args: Any, **kwargs: Any) -> Any:
+        """Set up a fit on series, whose names a new network learns."""
+        if self.model is None:
+            self._names = None
+        with quietly(kwargs.get("verbose")):
+            return super()._setup_for_fit_from_dataset(*args, **kwargs)
+
+    def _build_train_dataset(
+        self,
+        series: Sequence[TimeSeries],
+        past_covariates: Sequence[TimeSeries] | None,
+        future_covariates: Sequence[TimeSeries] | None,
+        sample_weight: Sequence[TimeSeries] | str | None,
+        max_samples_per_ts: int | None,
+        stride: int = 1,
+    ) -> TrainingWindows:
+        """Return the training windows of series."""
+        check_integer("stride", stride, 1)
+        data = SeriesList(
+            series,
+            past_covariates,
+            future_covariates,
+            _process_sample_weight(sample_weight, series),
+            self.uses_static_covariates,
+        )
+        if self._names is None:
+            self._learn_names(data)
+        assert self._names is not None
+        data = data.ordered(self._names)
+        layout = self._layout(
+            n_channels=series[0].n_components,
+            n_past=0 if past_covariates is None else past_covariates[0].n_components,
+            n_future=0
+            if future_covariates is None
+            else future_covariates[0].n_components,
+            static_shape=data.static().shape[1:],
+        )
+        likelihood = backend_likelihood(self.likelihood)
+        dataset = TrainingWindows(data, layout, stride, max_samples_per_ts)
+        if isinstance(likelihood, DartsLikelihood):
+            likelihood.check_support(dataset.samples.panel.values)
+        return dataset
+
+    def _build_inference_dataset(
+        self,
+        n: int,
+        series: Sequence[TimeSeries],
+        past_covariates: Sequence[TimeSeries] | None,
+        future_covariates: Sequence[TimeSeries] | None,
+        stride: int = 0,
+        bounds: np.ndarray | None = None,
+    ) -> InferenceWindows:
+        """Return the windows of series that forecasts start from."""
+        self._check_horizon(n)
+        data = SeriesList(
+            series,
+            past_covariates,
+            future_covariates,
+            with_static=self.uses_static_covariates,
+        )
+        if self._names is not None:
+            data = data.ordered(self._names)
+        return InferenceWindows(data, self.network_.layout, n, stride, bounds)
+
+    def _learn_names(self, data: SeriesList) -> None:
+        """Take note of the training series' names and season."""
+        self._names = {
+            "past_covariates": common_names(data.past_covariates),
+            "future_covariates": common_names(data.future_covariates),
+            "static_covariates": static_names(data.series)
+            if self.uses_static_covariates
+            else None,
+            "target": common_names(data.series) if self._spec.joint_channels else None,
+        }
+        self._season = self.model_params["season_length"] or 1
+        first = data.series[0]
+        if self.model_params["season_length"] is None and not first.has_range_index:
+            season = season_of(first.freq.name, first.freq.n)
+            longest = max(map(len, data.series))
+            if season <= self.input_chunk_length and longest > 2 * season:
+                self._season = season
+
+    def _layout(
+        self,
+        n_channels: int,
+        n_past: int,
+        n_future: int,
+        static_shape: tuple[int, ...],
+    ) -> Layout:
+        """Return what a window holds."""
+        if self.model is not None:
+            return self.network_.layout
+        names = self._names or {}
+        is_joint = self._spec.joint_channels
+
+        def of(kind: str, number: int) -> tuple[str, ...]:
+            numbered = tuple(f"{kind}_{column}" for column in range(number))
+            return (names.get(kind) or numbered)[:number]
+
+        static = of("static_covariates", static_shape[-1])
+        if is_joint and static_shape[0] > 1:
+            static = tuple(
+                f"{row}_{name}" for row in range(n_channels) for name in static
+            )
+        likelihood = backend_likelihood(self.likelihood)
+        return Layout(
+            lookback=self.input_chunk_length,
+            horizon=self.output_chunk_length,
+            period=self._season,
+            n_channels=n_channels if is_joint else 1,
+            past_covariates=of("past_covariates", n_past),
+            future_covariates=of("future_covariates", n_future),
+            static_covariates=static,
+            output_shift=self.output_chunk_shift,
+            self_contained=True,
+            least_scale=getattr(likelihood, "least_scale", 0.0),
+        )
+
+    def _verify_dtypes(self, ds_output: Any) -> None:
+        """Accept any floating type: the network casts what it reads."""
+
+    @staticmethod
+    def _check_horizon(n: int) -> None:
+        """Refuse a horizon that makes no sense."""
+        check_integer("n", n, 1)
+
+    # -- training -----------------------------------------------------------------
+
+    def _create_model(self, train_sample: TorchTrainingSample) -> LSTMModule:
+        """Return the module for samples of some shape."""
+
+        def n_columns(array: np.ndarray | None) -> int:
+            return 0 if array is None else array.shape[1]
+
+        static = train_sample.static_covariates
+        layout = self._layout(
+            n_channels=train_sample.past_target.shape[1],
+            n_past=n_columns(train_sample.past_covariates),
+            n_future=n_columns(train_sample.future_covariates),
+            static_shape=(1, 0) if static is None else static.shape,
+        )
+        return LSTMModule(
+            architecture=self._spec.to_dict(),
+            layout=dataclasses.asdict(layout),
+            seed=self._draw_seed(),
+            **self.pl_module_params,
+        )
+
+    def _init_model(self, trainer: pl.Trainer | None = None) -> LSTMModule:
+        """Return a new module; its precision does not depend on the series' type."""
+        self.pl_module_params["train_sample_shape"] = self.train_sample.sample_shapes()
+        module = self._create_model(self.train_sample)
+        self._module_name = type(module).__name__
+        self._module_path = type(module).__module__
+        if self.save_checkpoints:
+            folder = os.path.join(self.work_dir, self.model_name)  # noqa: PTH118
+            self.save(os.path.join(folder, INIT_MODEL_NAME))  # noqa: PTH118
+        self._setup_finetuning(module)
+        return module
+
+    def _setup_for_train(
+        self,
+        train_dataset: TorchTrainingDataset,
+        val_dataset: TorchTrainingDataset | None = None,
+        trainer: pl.Trainer | None = None,
+        verbose: bool | None = None,
+        epochs: int = 0,
+        dataloader_kwargs: dict[str, Any] | None = None,
+        load_best: bool = False,
+    ) -> dict[str, Any]:
+        """Set up the trainer, the module and the data, and a step budget by default."""
+        if isinstance(train_dataset, TrainingWindows):
+            n_windows = len(train_dataset)
+            if not self._has_batch_size:
+                self.batch_size = default_batch_size(n_windows)
+            self._step_budget = default_steps(n_windows)
+        is_new = self.model is None
+        if is_new and not isinstance(train_dataset, TrainingWindows):
+            self._names = None
+            self._season = self.model_params["season_length"] or 1
+        setup: dict[str, Any] = super()._setup_for_train(
+            train_dataset,
+            val_dataset,
+            trainer,
+            verbose,
+            epochs,
+            self._loader_kwargs(train_dataset, dataloader_kwargs),
+            load_best,
+        )
+        if is_new:
+            setup["model"].network.measure_covariates(
+                train_dataset.samples.panel
+                if isinstance(train_dataset, TrainingWindows)
+                else covariates_of_samples(train_dataset)
+            )
+        return setup
+
+    def _loader_kwargs(
+        self, dataset: object, given: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """Return the arguments of a data loader, over which the user's prevail."""
+        ours: dict[str, Any] = {"pin_memory": torch.cuda.is_available()}
+        if isinstance(dataset, TrainingWindows | InferenceWindows):
+            ours["collate_fn"] = _as_it_is
+        if isinstance(dataset, TorchTrainingDataset):
+            ours["generator"] = torch.Generator().manual_seed(self._draw_seed())
+        return {**ours, **(given or {})}
+
+    def _draw_seed(self) -> int:
+        """Return a seed from the model's own random state."""
+        return int(self._random_instance.randint(LARGEST_SEED))
+
+    def _setup_trainer(
+        self,
+        trainer: pl.Trainer | None,
+        model: LSTMModule,
+        verbose: bool | None = None,
+        epochs: int | None = 0,
+    ) -> pl.Trainer:
+        """Return the user's trainer, or one that is quiet and knows when to stop."""
+        if trainer is not None:
+            return trainer
+        params = {**TRAINER_DEFAULTS, **self.trainer_params}
+        callbacks = params.get("callbacks") or []
+        if any(isinstance(callback, ProgressBar) for callback in callbacks):
+            params["enable_progress_bar"] = True
+        elif verbose is not None:
+            params["enable_progress_bar"] = verbose
+            params["enable_model_summary"] = verbose and model.epochs_trained == 0
+        if epochs is None:
+            params["max_epochs"] = -1
+            if params.get("max_time") is None:
+                params.setdefault("max_steps", self._step_budget or default_steps(0))
+        with quietly(verbose):
+            fresh: pl.Trainer = self._init_trainer(params, max_epochs=epochs)
+        return fresh
+
+    def _train(
+        self,
+        trainer: pl.Trainer,
+        model: LSTMModule,
+        datamodule: Any,
+        load_best: bool = False,
+    ) -> None:
+        """Train; on Ctrl-C keep the network so far, and raise KeyboardInterrupt."""
+        is_main = threading.current_thread() is threading.main_thread()
+        handler = signal.getsignal(signal.SIGINT) if is_main else None
+        was_fitted, is_watched = self._fit_called, trainer.progress_bar_callback
+        try:
+            with quietly(is_watched is not None):
+                super()._train(trainer, model, datamodule, load_best)
+        except SystemExit as stop:
+            if not isinstance(stop.__context__, KeyboardInterrupt):
+                raise
+            if is_main:
+                signal.signal(signal.SIGINT, handler)
+            self.model, self.trainer = model, trainer
+            raise KeyboardInterrupt from None
+        except BaseException:
+            self._fit_called = was_fitted and self.model is not None
+            raise
+        if not all(one.isfinite().all() for one in self.model.parameters()):
+            raise TrainingError(
+                "training diverged: the network's weights are no longer finite. Fit a "
+                "new model with a lower learning rate, by optimizer_kwargs={'lr': 1e-3}, "
+                "say."
+            )
+
+    # -- forecasting --------------------------------------------------------------
+
+    def _setup_for_predict(
+        self,
+        n: int,
+        dataset: TorchInferenceDataset,
+        batch_size: int | None = None,
+        dataloader_kwargs: dict[str, Any] | None = None,
+        random_state: Any = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """Set up the trainer, the module and the data of a forecast."""
+        self._check_horizon(n)
+        if batch_size is None and not self._has_batch_size:
+            batch_size = SERIES_AT_A_TIME
+        setup: dict[str, Any] = super()._setup_for_predict(
+            n=n,
+            dataset=dataset,
+            batch_size=batch_size,
+            dataloader_kwargs=self._loader_kwargs(dataset, dataloader_kwargs),
+            **kwargs,
+        )
+        self.model.pred_seed = (
+            self._draw_seed()
+            if random_state is None
+            else int(check_random_state(random_state).randint(LARGEST_SEED))
+        )
+        return setup
+
+    def _predict(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> Any:
+        """Forecast, quietly unless a progress bar is shown."""
+        with quietly(trainer.progress_bar_callback is not None):
+            return super()._predict(trainer, *args, **kwargs)
+
+    # -- persistence --------------------------------------------------------------
+
+    def save(self, path: str | None = None, clean: bool = False) -> None:
+        """Save the model in darts' two files, of which one holds the network.
+
+        Parameters
+        ----------
+        path : str or None, default=None
+            Where to save; the network goes to this path with ``.ckpt`` added. ``None``
+            takes a name from the class and the time.
+        clean : bool, default=False
+            Whether to leave out the training series and the trainer's settings.
+        """
+        if self.model is not None and self.trainer is None:
+            self.trainer = self._setup_trainer(None, self.model, False, self.n_epochs)
+            self.trainer.strategy.connect(self.model)
+        token = _WITHOUT_NETWORK.set(True)
+        try:
+            super().save(path, clean)
+        finally:
+            _WITHOUT_NETWORK.reset(token)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state, network included: pickles and copies can forecast."""
+        state: dict[str, Any] = super().__getstate__()
+        if not _WITHOUT_NETWORK.get():
+            state["model"] = self.model
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore the state."""
+        network = state.get("model")
+        super().__setstate__(state)
+        self.model = network
+
+    def _check_ckpt_parameters(self, tfm_save: BaseLSTMModel) -> None:
+        """Check a saved model's parameters, and take up its names and its season."""
+        super()._check_ckpt_parameters(tfm_save)
+        self._names, self._season = tfm_save._names, tfm_save._season
+
+    @property
+    def network_(self) -> ForecastModel:
+        """The trained network, which ``from_network`` of both ecosystems takes."""
+        if self.model is None:
+            raise ParameterError(
+                f"this {type(self).__name__} has no network yet. Call fit first."
+            )
+        network: ForecastModel = self.model.network
+        return network
+
+    @classmethod
+    def from_network(cls, network: ForecastModel, **parameters: Any) -> Self:
+        """Return a model that forecasts with a trained network.
+
+        Parameters
+        ----------
+        network : lstm_forecasters.backend.model.ForecastModel
+            What a model or a forecaster of this architecture has learnt: its
+            ``network_``, from darts or from sktime.
+        **parameters
+            Arguments of the constructor that say nothing about the network, such as
+            ``pl_trainer_kwargs``.
+
+        Returns
+        -------
+        model
+            Ready to ``predict`` any series that is passed to it, and to be fitted on.
+
+        Raises
+        ------
+        ParameterError
+            If the network is of another architecture, or reads what darts cannot give.
+        """
+        layout = network.layout
+        if not isinstance(network.spec, cls.architecture):
+            raise ParameterError(
+                f"{cls.__name__} holds a {cls.architecture.__name__}, but the network is "
+                f"a {network.spec.name}. Use the class of that name."
+            )
+        spec = dataclasses.asdict(network.spec)
+        own = {
+            "likelihood",
+            "input_chunk_length",
+            "output_chunk_length",
+            "season_length",
+        }
+        unknown = (set(spec) | own | {"output_chunk_shift"}) & set(parameters)
+        if unknown:
+            raise ParameterError(
+                f"{sorted(unknown)} are given by the network. Leave them out."
+            )
+        model = cls(
+            input_chunk_length=layout.context,
+            output_chunk_length=layout.horizon,
+            output_chunk_shift=layout.output_shift,
+            season_length=layout.period,
+            likelihood=words_of(network.likelihood),
+            **spec,
+            **parameters,
+        )
+        model._adopt(network)
+        return model
+
+    def _adopt(self, network: ForecastModel) -> None:
+        """Take up a trained network, as if it had been trained here."""
+        layout = network.layout
+        self._season = layout.period
+        names = {
+            kind: tuple(map(str, getattr(layout, kind)))
+            for kind in ("past_covariates", "future_covariates", "static_covariates")
+        }
+        self._names = {**names, "target": None}
+        context, ahead = layout.context, layout.horizon
+
+        def zeros(n_steps: int, n_columns: int) -> np.ndarray | None:
+            return np.zeros((n_steps, n_columns)) if n_columns else None
+
+        n_past, n_future, n_static = (len(names[kind]) for kind in names)
+        self.train_sample = TorchTrainingSample(
+            past_target=zeros(context, layout.n_channels),
+            past_covariates=zeros(context, n_past),
+            historic_future_covariates=zeros(context, n_future),
+            future_covariates=zeros(ahead, n_future),
+            static_covariates=zeros(1, n_static),
+            future_target=zeros(ahead, layout.n_channels),
+        )
+        self.output_dim = layout.n_channels
+        self.pl_module_params["train_sample_shape"] = self.train_sample.sample_shapes()
+        module = LSTMModule(
+            architecture=network.spec.to_dict(),
+            layout=dataclasses.asdict(
+                dataclasses.replace(
+                    layout,
+                    past_covariates=names["past_covariates"],
+                    future_covariates=names["future_covariates"],
+                )
+            ),
+            seed=self._draw_seed(),
+            **self.pl_module_params,
+        )
+        module.network.load_state_dict(network.state_dict())
+        self._module_name = type(module).__name__
+        self._module_path = type(module).__module__
+        self.model = module.eval()
+        self._fit_called = True
+        self._update_covariates_use()
+
+    def to_file(self, path: str | os.PathLike[str]) -> None:
+        """Write the trained network to one safe file, for both ecosystems.
+
+        The file holds weights, architecture, layout, names and likelihood: no series,
+        and nothing that could be executed.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Where to write, atomically. The usual suffix is ``.safetensors``.
+
+        Raises
+        ------
+        ParameterError
+            If there is no network yet, or its likelihood is one of darts alone.
+        """
+        network = self.network_
+        if isinstance(network.likelihood, DartsLikelihood):
+            raise ParameterError(
+                f"likelihood={self.likelihood!r} is known to darts alone, and no file "
+                "of lstm_forecasters holds it. Train with "
+                'likelihood="quantile", "normal" or "student_t", or use save.'
+            )
+        extra = {"ecosystem": "darts", "class": type(self).__name__}
+        write_atomically(path, pack(Archive([network], extra)))
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str], **parameters: Any) -> Self:
+        """Return the model with the network of a file that either ecosystem wrote.
+
+        Parameters
+        ----------
+        path : str or path-like
+            A file of ``to_file``, of darts' side or of sktime's.
+        **parameters
+            Arguments of the constructor that say nothing about the network.
+
+        Raises
+        ------
+        FileFormatError
+            If the file is damaged, foreign or holds no network.
+        ParameterError
+            If the network is of another architecture.
+        """
+        archive = read_archive(path)
+        if len(archive.models) != 1:
+            raise FileFormatError(
+                f"{os.fspath(path)} holds {len(archive.models)} networks, but a "
+                f"{cls.__name__} is made of one."
+            )
+        return cls.from_network(archive.models[0], **parameters)
+
+
+def _spec_of(
+    architecture: type[Architecture], parameters: dict[str, Any]
+) -> Architecture:
+    """Return an architecture with the settings among some parameters."""
+    names = [field.name for field in dataclasses.fields(architecture)]
+    return architecture(**{name: parameters[name] for name in names})
+
+
+def _as_it_is(batch: Any) -> Any:
+    """Collate nothing: the datasets return finished batches."""
+    return batch

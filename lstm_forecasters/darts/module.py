@@ -1,0 +1,353 @@
+"""The Lightning module: the only one that knows darts' contract for modules.
+
+Batches come either from this package's datasets, as finished windows, or from darts'
+own, from the explainer or from an exported graph, as darts' dataclasses. Both become
+the backend's windows here, and the backend's model does the rest.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from darts.models.forecasting.pl_forecasting_module import PLForecastingModule
+from darts.utils.data.torch_datasets.utils import (
+    ModuleStage,
+    PLModuleInput,
+    PLModuleOutput,
+    TorchInferenceBatch,
+    TorchTrainingBatch,
+)
+from torch import Generator, Tensor, nn
+from torch.nn import functional
+
+from lstm_forecasters.backend.features import NetworkInput, fold_channels
+from lstm_forecasters.backend.forecasting import walk
+from lstm_forecasters.backend.model import ForecastModel
+from lstm_forecasters.backend.networks.layers import Dropout
+from lstm_forecasters.backend.training import Recipe, schedule
+from lstm_forecasters.backend.windows import Layout, WindowBatch, window_batch
+from lstm_forecasters.darts.datasets import InferenceBatch, TrainingBatch
+from lstm_forecasters.darts.likelihoods import backend_likelihood, mean_loss
+from lstm_forecasters.errors import TrainingError
+from lstm_forecasters.specs import architecture_from_dict
+
+__all__ = ["LSTMModule"]
+
+
+class LSTMModule(PLForecastingModule):  # type: ignore[misc]
+    """The backend's model as darts trains it and forecasts with it.
+
+    Losses are in normalised units, metrics and forecasts in the user's. The network is
+    float32, whatever the series are; forecasts keep the series' type.
+
+    Parameters
+    ----------
+    architecture : dict
+        What the network is, as ``Architecture.to_dict`` has it.
+    layout : dict
+        The fields of ``Layout``.
+    seed : int
+        Seed of the weights and of dropout.
+    loss_fn : torch.nn.Module or None
+        Loss of point forecasts, by default the absolute error.
+    **kwargs
+        What darts' ``PLForecastingModule`` takes.
+    """
+
+    def __init__(
+        self,
+        architecture: Mapping[str, Any],
+        layout: Mapping[str, Any],
+        seed: int,
+        loss_fn: nn.Module | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(loss_fn=loss_fn or nn.L1Loss(), **kwargs)
+        self.generator = Generator().manual_seed(seed)
+        self.network = ForecastModel.create(
+            architecture_from_dict(architecture),
+            Layout(**layout),
+            backend_likelihood(self.likelihood),
+            self.generator,
+        )
+        self.pred_seed = 0
+        self._epochs_trained = 0
+        self._losses: list[Tensor] = []
+
+    # -- forward ------------------------------------------------------------------
+
+    def forward(self, x_in: PLModuleInput) -> PLModuleOutput:
+        """Return the likelihood's parameters (B, H, C, K) in the user's units."""
+        parameters, _ = self.network.forecast(self._windows(x_in))
+        return PLModuleOutput(prediction=parameters.to(x_in.past_target.dtype))
+
+    def _windows(
+        self,
+        batch: PLModuleInput | TorchTrainingBatch | TorchInferenceBatch,
+        n: int | None = None,
+    ) -> WindowBatch:
+        """Return the backend's windows of one of darts' batches."""
+        layout = self.network.layout
+        target = batch.past_target.double()
+        n_windows, n_channels = len(target), target.shape[2]
+        steps = layout.reach if n is None else layout.output_shift + n
+
+        def covariates(n_columns: int, *parts: Tensor | None) -> Tensor:
+            known = [part.double() for part in parts if part is not None]
+            if not n_columns:
+                return target.new_zeros(n_windows, layout.context + steps, n_columns)
+            return torch.cat(known, 1)
+
+        past = covariates(
+            len(layout.past_covariates),
+            batch.past_covariates,
+            getattr(batch, "future_past_covariates", None),
+        )
+        n_future = len(layout.future_covariates)
+        future = covariates(
+            n_future,
+            batch.historic_future_covariates,
+            target.new_full((n_windows, layout.output_shift, n_future), torch.nan),
+            batch.future_covariates,
+        )
+        static = batch.static_covariates
+        if static is None:
+            static = target.new_zeros(n_windows, 0)
+        elif layout.n_channels > 1 or static.shape[1] == 1:
+            static = static.flatten(1)
+        future_target = getattr(batch, "future_target", None)
+        if future_target is None:
+            future_target = target.new_zeros(n_windows, 0, n_channels)
+        weight = getattr(batch, "sample_weight", None)
+        if weight is None:
+            weight = torch.ones_like(future_target)
+        return window_batch(
+            layout,
+            history=target,
+            past_covariates=past,
+            future_covariates=future,
+            static_covariates=static.double(),
+            target=future_target.double(),
+            weight=weight.float().expand(future_target.shape),
+        )
+
+    # -- training -----------------------------------------------------------------
+
+    def transfer_batch_to_device(
+        self, batch: Any, device: torch.device, dataloader_idx: int
+    ) -> Any:
+        """Move tensors, and nothing else."""
+        if isinstance(batch, TrainingBatch | InferenceBatch):
+            return batch.to(device)
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
+
+    def _train_val_step(
+        self,
+        batch: TrainingBatch | TorchTrainingBatch,
+        stage: ModuleStage,
+        criterion: Any,
+        metrics: Any,
+    ) -> Tensor:
+        """Return the loss of a batch, and log it where somebody looks."""
+        if isinstance(batch, TrainingBatch):
+            windows = batch.windows
+        else:
+            windows = self._windows(batch)
+        loss, parameters, columns = self._loss(windows, criterion)
+        if len(metrics):
+            self._measure(parameters, columns, windows, metrics)
+        self._log_loss(loss, stage, len(windows.history))
+        return loss
+
+    def _loss(
+        self, windows: WindowBatch, criterion: Any
+    ) -> tuple[Tensor, Tensor, NetworkInput]:
+        """Return the loss, the normalised parameters and the network's columns."""
+        network = self.network
+        with torch.no_grad():
+            if network.layout.n_channels == 1:
+                windows = fold_channels(windows)
+            columns = network.prepare(windows)
+        parameters = network(columns, self.generator)
+        if self.likelihood is not None:
+            loss = mean_loss(network.likelihood, parameters, columns, windows)
+        else:
+            loss = _mean_of(criterion, parameters[..., 0], columns)
+        return loss, parameters, columns
+
+    def _log_loss(self, loss: Tensor, stage: ModuleStage, n_windows: int) -> None:
+        """Log a loss: every step for loggers and bars, else the mean of an epoch."""
+        name, trainer = f"{stage.value}_loss", self.trainer
+        is_watched = bool(trainer.loggers) or trainer.progress_bar_callback is not None
+        if stage is ModuleStage.VALIDATE or is_watched:
+            self.log(name, loss, batch_size=n_windows, prog_bar=True, sync_dist=True)
+            return
+        self._losses.append(loss.detach())
+        if trainer.is_last_batch:
+            mean = torch.stack(self._losses).mean()
+            self._losses.clear()
+            self.log(
+                name, mean, on_step=False, on_epoch=True, batch_size=1, sync_dist=True
+            )
+
+    def _measure(
+        self,
+        parameters: Tensor,
+        columns: NetworkInput,
+        windows: WindowBatch,
+        metrics: Any,
+    ) -> None:
+        """Update metrics with forecasts in the user's units, where targets are known."""
+        with torch.no_grad():
+            points = self.network.restored(parameters.detach(), columns.frame)
+            points = self.network.likelihood.point(points)
+            points = self.network.unfolded(points[..., None], windows)[..., 0]
+            known = (windows.weight > 0).all(-1)
+            if known.any():
+                metrics.update(points[known].float(), windows.target[known].float())
+
+    def on_fit_start(self) -> None:
+        """Count epochs from here."""
+        self._losses.clear()
+
+    def on_train_epoch_end(self) -> None:
+        """Compute the metrics, and count."""
+        super().on_train_epoch_end()
+        self._epochs_trained += 1
+
+    @property
+    def epochs_trained(self) -> int:
+        """Number of epochs that the weights have been trained for."""
+        return self._epochs_trained
+
+    def configure_optimizers(self) -> Any:
+        """Return the recipe's optimiser and schedule, or what the user asked for."""
+        if self.optimizer_cls is torch.optim.Adam:
+            is_scaled = self.trainer.precision == "16-mixed"
+            given = {"lr": Recipe.learning_rate, "fused": not is_scaled}
+            self.optimizer_kwargs = {**given, **self.optimizer_kwargs}
+        configured = super().configure_optimizers()
+        if self.lr_scheduler_cls is not None:
+            return configured
+        n_steps = int(self.trainer.estimated_stepping_batches)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(
+            configured, lambda step: schedule(min(step, n_steps), n_steps)
+        )
+        return [configured], [{"scheduler": scheduler, "interval": "step"}]
+
+    # -- forecasting --------------------------------------------------------------
+
+    def predict_step(
+        self,
+        batch: InferenceBatch | TorchInferenceBatch,
+        batch_idx: int,
+        dataloader_idx: int | None = None,
+    ) -> tuple[Tensor, Any, Any]:
+        """Return samples or parameters (S, B, n, C or C * K), and darts' labels."""
+        if isinstance(batch, InferenceBatch):
+            windows, dtype = batch.windows, batch.dtype
+        else:
+            windows, dtype = self._windows(batch, self.pred_n), batch.past_target.dtype
+        if self.predict_likelihood_parameters:
+            parameters, _ = self.network.forecast(windows)
+            values = parameters[:, : self.pred_n].flatten(2)[None]
+        else:
+            values = self._paths(windows)
+        if not values.isfinite().all():
+            raise TrainingError(
+                "the network forecasts values that are not finite: it diverged in "
+                "training. Fit again with a lower learning rate, by "
+                "optimizer_kwargs={'lr': 1e-3}, say."
+            )
+        return values.to(dtype), batch.series_schema, batch.pred_time
+
+    def _paths(self, windows: WindowBatch) -> Tensor:
+        """Return sampled paths (S, B, n, C); a single one follows the medians."""
+        n, roll = self.pred_n, self.pred_roll_size
+        n_paths, horizon = self.pred_num_samples, self.network.layout.horizon
+        assert n is not None and roll is not None and n_paths is not None
+        n_blocks = 1 + -(-max(0, n - horizon) // roll)
+        lacking = (n_blocks - 1) * roll + horizon - max(n, horizon)
+        future = functional.pad(
+            windows.future_covariates, (0, 0, 0, lacking), value=torch.nan
+        )
+        windows = WindowBatch(**{**vars(windows), "future_covariates": future})
+        blocks = walk(
+            self.network,
+            windows,
+            n_blocks,
+            n_paths=n_paths,
+            generator=Generator().manual_seed(self.pred_seed),
+            roll=roll,
+            each_path_alone=bool(self.pred_mc_dropout),
+        )
+        parts = []
+        for number, (_, values) in enumerate(blocks):
+            parts.append(values if number == 0 else values[:, horizon - roll :])
+        paths = torch.cat(parts, 1)[:, :n].unflatten(0, (-1, n_paths))
+        return paths.transpose(0, 1)
+
+    def set_mc_dropout(self, active: bool) -> None:
+        """Switch dropout on or off for forecasts."""
+        for module in self._get_mc_dropout_modules():
+            module.train(active)
+
+    def _get_mc_dropout_modules(self) -> set[Dropout]:
+        """Return the layers that drop something."""
+        layers = (one for one in self.modules() if isinstance(one, Dropout))
+        return {one for one in layers if one.share > 0}
+
+    # -- state --------------------------------------------------------------------
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Store what resuming needs beside the weights."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["generator_state"] = self.generator.get_state()
+        checkpoint["epochs_trained"] = self._epochs_trained
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore what resuming needs beside the weights."""
+        super().on_load_checkpoint(checkpoint)
+        self.train_criterion = copy.deepcopy(self.criterion)
+        self.val_criterion = copy.deepcopy(self.criterion)
+        self.generator.set_state(checkpoint["generator_state"].cpu())
+        self._epochs_trained = checkpoint["epochs_trained"]
+
+    def to_dtype(self, dtype: torch.dtype) -> None:
+        """Cast the module, unless it is of that type: statistics stay float64."""
+        if dtype != self.dtype:
+            super().to_dtype(dtype)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state with the generator as an array."""
+        state: dict[str, Any] = super().__getstate__()
+        state["generator"] = self.generator.get_state()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore the state."""
+        generator = Generator()
+        generator.set_state(state.pop("generator"))
+        super().__setstate__(state)
+        self.generator = generator
+
+
+def _mean_of(criterion: Any, points: Tensor, columns: NetworkInput) -> Tensor:
+    """Return a loss function's weighted mean over the known targets.
+
+    A function without ``reduction`` sees the known values alone, unweighted.
+    """
+    weight = columns.weight
+    if not hasattr(criterion, "reduction"):
+        known = weight > 0
+        loss: Tensor = criterion(points[known], columns.target[known])
+        return loss
+    reduction, criterion.reduction = criterion.reduction, "none"
+    try:
+        loss = criterion(points, columns.target) * weight
+    finally:
+        criterion.reduction = reduction
+    return loss.sum() / weight.sum().clamp_min(1e-12)
