@@ -80,10 +80,8 @@ def frame_windows(
     scale = _spread(history[:, -lookback:], observed[:, -lookback:])
     scale = torch.where(last.isnan(), spread, scale)
     scale = torch.maximum(scale, FLOOR_OF_CHANGE * scale_floor)
-    tiny = torch.finfo(scale.dtype).tiny
-    scale = torch.maximum(scale, FLOOR_OF_LEVEL * center.abs()).clamp_min(
-        max(least_scale, tiny)
-    )
+    scale = torch.maximum(scale, FLOOR_OF_LEVEL * center.abs())
+    scale = scale.clamp_min(max(least_scale, torch.finfo(scale.dtype).tiny))
     if seasonal:
         path = _seasonal_path(history, period, steps, output_shift)
     else:

@@ -20,7 +20,10 @@ from darts.models.forecasting.torch_forecasting_model import (
     MixedCovariatesTorchModel,
 )
 from darts.utils.data import TorchInferenceDataset, TorchTrainingDataset
-from darts.utils.data.torch_datasets.utils import TorchTrainingSample
+from darts.utils.data.torch_datasets.utils import (
+    TorchInferenceSample,
+    TorchTrainingSample,
+)
 from darts.utils.data.utils import _process_sample_weight
 from pytorch_lightning.callbacks import ProgressBar
 from sklearn.utils import check_random_state
@@ -48,7 +51,7 @@ from lstm_forecasters.darts.likelihoods import (
     words_of,
 )
 from lstm_forecasters.darts.module import LSTMModule
-from lstm_forecasters.darts.quiet import quietly
+from lstm_forecasters.darts.quiet import hide_noise, quietly
 from lstm_forecasters.errors import (
     FileFormatError,
     ParameterError,
@@ -91,6 +94,8 @@ class BaseLSTMModel(MixedCovariatesTorchModel):  # type: ignore[misc]
             DEFAULT_DARTS_FOLDER,
         )
         super().__init__(**self._extract_torch_model_params(**taken))
+        if not parameters["show_warnings"]:
+            hide_noise()
         self.pl_module_params = self._extract_pl_module_params(**taken)
         self.pl_module_params["likelihood"] = darts_likelihood(parameters["likelihood"])
         self._considers_static_covariates = parameters["use_static_covariates"]
@@ -120,8 +125,8 @@ class BaseLSTMModel(MixedCovariatesTorchModel):  # type: ignore[misc]
         season = parameters["season_length"]
         if season is not None and season > window:
             raise ParameterError(
-                f"season_length={season} is longer than input_chunk_length={window}, so "
-                f"that no window holds a season. Pass input_chunk_length={season} or "
+                f"season_length={season} is longer than input_chunk_length={window}: "
+                f"no window would hold a season. Pass input_chunk_length={season} or "
                 "more, or season_length=1."
             )
         check_flag("use_static_covariates", parameters["use_static_covariates"])
@@ -272,6 +277,17 @@ class BaseLSTMModel(MixedCovariatesTorchModel):  # type: ignore[misc]
             least_scale=getattr(likelihood, "least_scale", 0.0),
         )
 
+    def _validate_predict_ds_output(
+        self,
+        train_sample: TorchTrainingSample,
+        inference_sample: TorchInferenceSample,
+    ) -> None:
+        """Refuse samples that do not fit; channels forecast alone may be any number."""
+        if self.network_.layout.n_channels == 1:
+            target = inference_sample.past_target
+            train_sample = train_sample.replace(past_target=target)
+        super()._validate_predict_ds_output(train_sample, inference_sample)
+
     def _verify_dtypes(self, ds_output: Any) -> None:
         """Accept any floating type: the network casts what it reads."""
 
@@ -418,8 +434,8 @@ class BaseLSTMModel(MixedCovariatesTorchModel):  # type: ignore[misc]
         if not all(one.isfinite().all() for one in self.model.parameters()):
             raise TrainingError(
                 "training diverged: the network's weights are no longer finite. Fit a "
-                "new model with a lower learning rate, by optimizer_kwargs={'lr': 1e-3}, "
-                "say."
+                "new model with a lower learning rate, by "
+                "optimizer_kwargs={'lr': 1e-3}, say."
             )
 
     # -- forecasting --------------------------------------------------------------
@@ -532,30 +548,23 @@ class BaseLSTMModel(MixedCovariatesTorchModel):  # type: ignore[misc]
         layout = network.layout
         if not isinstance(network.spec, cls.architecture):
             raise ParameterError(
-                f"{cls.__name__} holds a {cls.architecture.__name__}, but the network is "
-                f"a {network.spec.name}. Use the class of that name."
+                f"{cls.__name__} holds a {cls.architecture.__name__}, but the network "
+                f"is a {network.spec.name}. Use the class of that name."
             )
-        spec = dataclasses.asdict(network.spec)
-        own = {
-            "likelihood",
-            "input_chunk_length",
-            "output_chunk_length",
-            "season_length",
+        given = {
+            "input_chunk_length": layout.context,
+            "output_chunk_length": layout.horizon,
+            "output_chunk_shift": layout.output_shift,
+            "season_length": layout.period,
+            "likelihood": words_of(network.likelihood),
+            **dataclasses.asdict(network.spec),
         }
-        unknown = (set(spec) | own | {"output_chunk_shift"}) & set(parameters)
-        if unknown:
+        if given.keys() & parameters:
             raise ParameterError(
-                f"{sorted(unknown)} are given by the network. Leave them out."
+                f"{sorted(given.keys() & parameters)} are given by the network. Leave "
+                "them out."
             )
-        model = cls(
-            input_chunk_length=layout.context,
-            output_chunk_length=layout.horizon,
-            output_chunk_shift=layout.output_shift,
-            season_length=layout.period,
-            likelihood=words_of(network.likelihood),
-            **spec,
-            **parameters,
-        )
+        model = cls(**given, **parameters)
         model._adopt(network)
         return model
 

@@ -24,11 +24,11 @@ class BidirectionalLSTMModel(BaseLSTMModel):
     Parameters
     ----------
     input_chunk_length : int
-        Time steps that the network reads, the lookback. Shorter series are padded on the
-        left, masked.
+        Time steps that the network reads, the lookback. Shorter series are padded on
+        the left, masked.
     output_chunk_length : int
-        Time steps that the network is trained to forecast at once. ``predict`` forecasts
-        any ``n``: beyond it the network reads its own forecasts.
+        Time steps that the network is trained to forecast at once. ``predict``
+        forecasts any ``n``: beyond it the network reads its own forecasts.
     output_chunk_shift : int, default=0
         Time steps between the end of the input and the first forecast. Above 0, ``n``
         must not be larger than ``output_chunk_length``.
@@ -36,10 +36,11 @@ class BidirectionalLSTMModel(BaseLSTMModel):
         Seasonal period in time steps, 1 for none. ``None`` infers it from the frequency
         of the training series (12 for months, 7 for days, 24 for hours, ...), where
         the longest series covers more than two seasons and the lookback at least one.
-    likelihood : {"quantile", "normal", "student_t"}, TorchLikelihood or None, default=None
-        What the network forecasts: points (``None``), quantiles that never cross, the
-        parameters of a distribution, or what one of darts' likelihoods says. A single
-        sample (``num_samples=1``) is the median.
+    likelihood : str, TorchLikelihood or None, default=None
+        What the network forecasts: points (``None``), quantiles that never cross
+        (``"quantile"``), the parameters of a distribution (``"normal"`` or
+        ``"student_t"``), or what one of darts' likelihoods says. A single sample
+        (``num_samples=1``) is the median.
     hidden_size : int, default=64
         Number of units of each LSTM layer, per direction.
     segment_length : int or None, default=None
@@ -103,8 +104,8 @@ class BidirectionalLSTMModel(BaseLSTMModel):
     show_warnings : bool, default=False
         Whether Lightning's warnings are shown.
     enable_finetuning : bool, dict or None, default=None
-        Which weights are trained: all (``None`` or ``True``), none (``False``), or those
-        that the patterns of ``{"freeze": [...]}`` or ``{"unfreeze": [...]}`` say.
+        Which weights are trained: all (``None`` or ``True``), none (``False``), or
+        those that the patterns of ``{"freeze": [...]}`` or ``{"unfreeze": [...]}`` say.
 
     Attributes
     ----------

@@ -94,7 +94,7 @@ class SeriesList:
         return SeriesList(series, past, future, self.weights, self.with_static)
 
     def static(self) -> np.ndarray:
-        """Return static covariates, (I, rows, S), with one row or one for each channel."""
+        """Return static covariates (I, rows, S), a row for each channel or for all."""
         if not self.with_static or self.series[0].static_covariates is None:
             return np.empty((len(self.series), 1, 0))
         values = [one.static_covariates_values(copy=False) for one in self.series]
@@ -407,8 +407,8 @@ class InferenceWindows(TorchInferenceDataset):  # type: ignore[misc]
     stride : int
         Steps between two windows, where there are bounds.
     bounds : numpy.ndarray of shape (I, 2) or None
-        First and last step that a window of each series ends before, as darts' optimised
-        historical forecasts have them. ``None`` for the end of every series.
+        First and last step that a window of each series ends before, as darts has them
+        for optimised historical forecasts. ``None`` for the end of every series.
     """
 
     def __init__(
@@ -472,7 +472,7 @@ class InferenceWindows(TorchInferenceDataset):  # type: ignore[misc]
             raise DataError(
                 f"the last {self.samples.layout.context} values of component "
                 f"{str(one.components[channel])!r} of series {number} before "
-                f"{one.start_time() + step * one.freq} are all missing, so that there is "
+                f"{one.start_time() + step * one.freq} are all missing: there is "
                 "nothing to forecast from. Leave that part out."
             )
         shift = self.samples.layout.output_shift

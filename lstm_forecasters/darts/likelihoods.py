@@ -167,7 +167,7 @@ class DartsLikelihood:
         return isinstance(self.likelihood, darts_likelihoods.DirichletLikelihood)
 
     def parameters(self, raw: Tensor, path: Tensor) -> Tensor:
-        """Return parameters, or outputs on the way to them if scored in user's units."""
+        """Return parameters, or outputs on the way to them where links come last."""
         if self.kind.located or self.kind.counts:
             raw = torch.cat([raw[..., :1] + path[..., None], raw[..., 1:]], -1)
         if self.kind.located:
@@ -301,9 +301,8 @@ def darts_likelihood(likelihood: object) -> TorchLikelihood | None:
         if likelihood in words:
             chosen: TorchLikelihood = words[likelihood]()
             return chosen
-        raise ParameterError(
-            f"likelihood={likelihood!r} is unknown.{did_you_mean(likelihood, LIKELIHOODS)}"
-        )
+        advice = did_you_mean(likelihood, LIKELIHOODS)
+        raise ParameterError(f"likelihood={likelihood!r} is unknown.{advice}")
     raise ParameterTypeError(
         f"likelihood must be None, one of {[name for name in LIKELIHOODS if name]}, or "
         "a likelihood of darts.utils.likelihood_models.torch, got "

@@ -136,14 +136,6 @@ class LSTMModule(PLForecastingModule):  # type: ignore[misc]
 
     # -- training -----------------------------------------------------------------
 
-    def transfer_batch_to_device(
-        self, batch: Any, device: torch.device, dataloader_idx: int
-    ) -> Any:
-        """Move tensors, and nothing else."""
-        if isinstance(batch, TrainingBatch | InferenceBatch):
-            return batch.to(device)
-        return super().transfer_batch_to_device(batch, device, dataloader_idx)
-
     def _train_val_step(
         self,
         batch: TrainingBatch | TorchTrainingBatch,
@@ -200,7 +192,7 @@ class LSTMModule(PLForecastingModule):  # type: ignore[misc]
         windows: WindowBatch,
         metrics: Any,
     ) -> None:
-        """Update metrics with forecasts in the user's units, where targets are known."""
+        """Update metrics with medians in the user's units, where targets are known."""
         with torch.no_grad():
             points = self.network.restored(parameters.detach(), columns.frame)
             points = self.network.likelihood.point(points)
@@ -268,7 +260,9 @@ class LSTMModule(PLForecastingModule):  # type: ignore[misc]
         """Return sampled paths (S, B, n, C); a single one follows the medians."""
         n, roll = self.pred_n, self.pred_roll_size
         n_paths, horizon = self.pred_num_samples, self.network.layout.horizon
-        assert n is not None and roll is not None and n_paths is not None
+        assert n is not None
+        assert roll is not None
+        assert n_paths is not None
         n_blocks = 1 + -(-max(0, n - horizon) // roll)
         lacking = (n_blocks - 1) * roll + horizon - max(n, horizon)
         future = functional.pad(
