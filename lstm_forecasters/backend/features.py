@@ -46,6 +46,27 @@ class NetworkInput:
     target: Tensor  # (B, H, C) float32, normalised
     weight: Tensor  # (B, H, C) float32
 
+    def to(self, dtype: torch.dtype) -> NetworkInput:
+        """Return the input in the type of a network's weights."""
+        if self.history.dtype == dtype:
+            return self
+        columns = (self.history, self.horizon, self.static)
+        history, horizon, static = (column.to(dtype) for column in columns)
+        return NetworkInput(
+            history, horizon, static, self.frame, self.target, self.weight
+        )
+
+    def to_device(self, device: torch.device) -> NetworkInput:
+        """Return the input on a device."""
+        if self.history.device == device:
+            return self
+        frame = Frame(
+            **{name: one.to(device) for name, one in vars(self.frame).items()}
+        )
+        tensors = {name: one for name, one in vars(self).items() if name != "frame"}
+        moved = {name: one.to(device) for name, one in tensors.items()}
+        return NetworkInput(**moved, frame=Frame(**frame))
+
     def split(self, size: int) -> list[NetworkInput]:
         """Return the windows in batches of a size, the last one perhaps smaller."""
         frame, parts = self.frame, []

@@ -104,7 +104,10 @@ class ForecastModel(nn.Module):
 
     def prepare(self, batch: WindowBatch) -> NetworkInput:
         """Return what the network reads of windows in the user's units."""
-        return assemble(batch, self.layout, self.covariate_means, self.covariate_scales)
+        columns = assemble(
+            batch, self.layout, self.covariate_means, self.covariate_scales
+        )
+        return columns.to(next(self.network.parameters()).dtype)
 
     def forward(
         self, columns: NetworkInput, generator: Generator | None = None
@@ -131,7 +134,7 @@ class ForecastModel(nn.Module):
         )
         parameters = self.likelihood.parameters(raw, columns.frame.path)
         parameters = self.restored(parameters, columns.frame)
-        return self.unfolded(parameters, batch), state
+        return self.unfolded(parameters, batch.history.shape[2]), state
 
     def restored(self, parameters: Tensor, frame: Frame) -> Tensor:
         """Return normalised parameters (B, H, C, K) in the user's units, float64."""
@@ -141,9 +144,8 @@ class ForecastModel(nn.Module):
         )
         return self.likelihood.restore(parameters.double(), center, scale)
 
-    def unfolded(self, parameters: Tensor, batch: WindowBatch) -> Tensor:
-        """Return parameters with the channels of a window side by side again."""
+    def unfolded(self, values: Tensor, n_channels: int) -> Tensor:
+        """Return values (B, H, C, ...) with the channels of a window side by side."""
         if self.layout.n_channels > 1:
-            return parameters
-        folded = parameters.unflatten(0, (-1, batch.history.shape[2]))
-        return folded.squeeze(3).transpose(1, 2)
+            return values
+        return values.unflatten(0, (-1, n_channels)).squeeze(3).transpose(1, 2)

@@ -14,15 +14,17 @@ from tqdm import tqdm
 
 from lstm_forecasters.backend.features import NetworkInput
 from lstm_forecasters.backend.model import ForecastModel
-from lstm_forecasters.backend.windows import Windows
+from lstm_forecasters.backend.windows import Layout, Windows
 from lstm_forecasters.errors import TrainingError
 
 __all__ = [
     "Recipe",
     "Trainer",
+    "batches_per_block",
     "default_batch_size",
     "default_lookback",
     "default_steps",
+    "micro_batches",
     "schedule",
     "training_windows",
 ]
@@ -89,6 +91,11 @@ def default_lookback(period: int, horizon: int, n_values: int) -> int:
     if period < 24:
         return (3 if plenty else 2) * period
     return (14 if plenty else 7) * period
+
+
+def batches_per_block(layout: Layout, batch_size: int) -> int:
+    """Return how many batches to gather and normalise at a time."""
+    return max(1, BLOCK_CELLS // (batch_size * layout.context * layout.n_channels))
 
 
 def training_windows(
@@ -212,7 +219,7 @@ class Trainer:
         optimizer.zero_grad()
         total_weight = batch.weight.sum().clamp_min(1e-12)
         losses = []
-        for part in self._micro_batches(batch):
+        for part in micro_batches(self.model, batch):
             losses.append(self.loss(part) / total_weight)
             losses[-1].backward()
         torch.nn.utils.clip_grad_norm_(
@@ -243,8 +250,7 @@ class Trainer:
 
     def _batches(self) -> Iterator[NetworkInput]:
         """Yield one batch for every step, prepared several steps at a time."""
-        window_cells = self.windows.layout.context * self.model.layout.n_channels
-        per_block = max(1, BLOCK_CELLS // (self.batch_size * window_cells))
+        per_block = batches_per_block(self.windows.layout, self.batch_size)
         order = self._shuffled_rows()
         remaining = self.n_steps
         while remaining:
@@ -272,17 +278,6 @@ class Trainer:
         batch = self.windows.gather(series[rows], steps[rows], with_target=True)
         return self.model.prepare(batch.to(self.device))
 
-    def _micro_batches(self, batch: NetworkInput) -> list[NetworkInput]:
-        """Return a batch in the parts that the LSTM takes at a time."""
-        spec, n_windows = self.model.spec, len(batch.history)
-        assert spec.segment_length is not None
-        steps = -(-self.model.layout.lookback // spec.segment_length)
-        cells = steps * spec.hidden_size * (2 if spec.bidirectional else 1)
-        if self.device.type != "cpu" or n_windows * cells <= MICRO_BATCH_CELLS:
-            return [batch]
-        n_parts = -(-n_windows // max(1, MICRO_BATCH_CELLS // cells))
-        return batch.split(-(-n_windows // n_parts))
-
     def _check_finite(self) -> None:
         """Refuse a network that diverged."""
         if not all(p.isfinite().all() for p in self.model.parameters()):
@@ -290,6 +285,18 @@ class Trainer:
                 "training diverged: the network's weights are no longer finite. Pass a "
                 f"learning_rate below {self.recipe.learning_rate}."
             )
+
+
+def micro_batches(model: ForecastModel, batch: NetworkInput) -> list[NetworkInput]:
+    """Return a batch in the parts that the LSTM takes at a time."""
+    spec, n_windows = model.spec, len(batch.history)
+    assert spec.segment_length is not None
+    steps = -(-model.layout.lookback // spec.segment_length)
+    cells = steps * spec.hidden_size * (2 if spec.bidirectional else 1)
+    if batch.history.device.type != "cpu" or n_windows * cells <= MICRO_BATCH_CELLS:
+        return [batch]
+    n_parts = -(-n_windows // max(1, MICRO_BATCH_CELLS // cells))
+    return batch.split(-(-n_windows // n_parts))
 
 
 class _Best:

@@ -50,9 +50,11 @@ from lstm_forecasters.darts.likelihoods import (
     darts_likelihood,
     words_of,
 )
+from lstm_forecasters.darts.loading import WindowsDataModule
 from lstm_forecasters.darts.module import LSTMModule
 from lstm_forecasters.darts.quiet import hide_noise, quietly
 from lstm_forecasters.errors import (
+    DataError,
     FileFormatError,
     ParameterError,
     ParameterTypeError,
@@ -198,8 +200,14 @@ class BaseLSTMModel(MixedCovariatesTorchModel):  # type: ignore[misc]
         )
         likelihood = backend_likelihood(self.likelihood)
         dataset = TrainingWindows(data, layout, stride, max_samples_per_ts)
+        values = dataset.samples.panel.values
+        if np.isnan(values).all():
+            raise DataError(
+                f"all {len(values)} values of the series are missing (NaN): there is "
+                "nothing to learn from. Pass series with observed values."
+            )
         if isinstance(likelihood, DartsLikelihood):
-            likelihood.check_support(dataset.samples.panel.values)
+            likelihood.check_support(values)
         return dataset
 
     def _build_inference_dataset(
@@ -341,11 +349,11 @@ class BaseLSTMModel(MixedCovariatesTorchModel):  # type: ignore[misc]
         load_best: bool = False,
     ) -> dict[str, Any]:
         """Set up the trainer, the module and the data, and a step budget by default."""
-        if isinstance(train_dataset, TrainingWindows):
-            n_windows = len(train_dataset)
-            if not self._has_batch_size:
-                self.batch_size = default_batch_size(n_windows)
-            self._step_budget = default_steps(n_windows)
+        self._verify_train_dataset_type(train_dataset)
+        n_windows = len(train_dataset)
+        if not self._has_batch_size:
+            self.batch_size = default_batch_size(n_windows)
+        self._step_budget = default_steps(n_windows)
         is_new = self.model is None
         if is_new and not isinstance(train_dataset, TrainingWindows):
             self._names = None
@@ -359,11 +367,16 @@ class BaseLSTMModel(MixedCovariatesTorchModel):  # type: ignore[misc]
             self._loader_kwargs(train_dataset, dataloader_kwargs),
             load_best,
         )
+        module: LSTMModule = setup["model"]
         if is_new:
-            setup["model"].network.measure_covariates(
+            module.network.measure_covariates(
                 train_dataset.samples.panel
                 if isinstance(train_dataset, TrainingWindows)
                 else covariates_of_samples(train_dataset)
+            )
+        if dataloader_kwargs is None and isinstance(train_dataset, TrainingWindows):
+            setup["datamodule"] = WindowsDataModule(
+                train_dataset, val_dataset, self.batch_size, module
             )
         return setup
 

@@ -29,7 +29,6 @@ __all__ = [
     "InferenceBatch",
     "InferenceWindows",
     "SeriesList",
-    "TrainingBatch",
     "TrainingWindows",
     "common_names",
     "covariates_of_samples",
@@ -253,25 +252,20 @@ def _with_static(one: TimeSeries, names: tuple[str, ...]) -> TimeSeries:
     return one.with_static_covariates(static.iloc[:, order])
 
 
-@dataclass(frozen=True, eq=False)
-class TrainingBatch:
-    """Windows to train on."""
-
-    windows: WindowBatch
-
-    def to(self, device: torch.device) -> TrainingBatch:
-        """Return the batch on a device."""
-        return TrainingBatch(self.windows.to(device))
-
-
-@dataclass(frozen=True, eq=False)
 class InferenceBatch:
     """Windows to forecast from, and what darts needs to make series of forecasts."""
 
-    windows: WindowBatch
-    dtype: torch.dtype
-    series_schema: list[dict[str, Any]]
-    pred_time: list[Any]
+    def __init__(
+        self,
+        windows: WindowBatch,
+        dtype: torch.dtype,
+        series_schema: list[dict[str, Any]],
+        pred_time: list[Any],
+    ) -> None:
+        self.windows = windows
+        self.dtype = dtype
+        self.series_schema = series_schema
+        self.pred_time = pred_time
 
     def to(self, device: torch.device) -> InferenceBatch:
         """Return the batch on a device."""
@@ -369,7 +363,7 @@ class TrainingWindows(TorchTrainingDataset):  # type: ignore[misc]
 
     def __getitem__(self, index: int) -> TorchTrainingSample:
         """Return one window as darts' sample."""
-        batch = self.__getitems__([index]).windows
+        batch = self.gather(torch.tensor([index]))
         weight = batch.weight[0]
         target = torch.where(weight > 0, batch.target[0], torch.nan)
         fields = self.samples.fields(
@@ -383,13 +377,14 @@ class TrainingWindows(TorchTrainingDataset):  # type: ignore[misc]
             else None,
         )
 
-    def __getitems__(self, indices: list[int]) -> TrainingBatch:
+    def __getitems__(self, indices: list[int]) -> WindowBatch:
+        """Return a batch of windows, for torch's data loader."""
+        return self.gather(torch.as_tensor(indices))
+
+    def gather(self, rows: torch.Tensor) -> WindowBatch:
         """Return a batch of windows."""
-        rows = torch.as_tensor(indices)
-        return TrainingBatch(
-            self.samples.windows.gather(
-                self.series[rows], self.steps[rows], with_target=True
-            )
+        return self.samples.windows.gather(
+            self.series[rows], self.steps[rows], with_target=True
         )
 
 

@@ -35,7 +35,6 @@ from lstm_forecasters.backend.likelihoods import (
 from lstm_forecasters.backend.likelihoods import (
     StudentTLikelihood as BackendStudentT,
 )
-from lstm_forecasters.backend.windows import WindowBatch
 from lstm_forecasters.errors import (
     DataError,
     ParameterError,
@@ -216,7 +215,11 @@ class DartsLikelihood:
             )
 
     def mean_loss(
-        self, parameters: Tensor, columns: NetworkInput, batch: WindowBatch
+        self,
+        parameters: Tensor,
+        columns: NetworkInput,
+        target: Tensor,
+        weight: Tensor,
     ) -> Tensor:
         """Return darts' loss, priors included, of a batch as the network reads it."""
         frame = columns.frame
@@ -228,7 +231,6 @@ class DartsLikelihood:
             target, weight = columns.target, columns.weight
             scored = parameters.unbind(-1)
         else:
-            target, weight = batch.target, batch.weight
             outputs = self._in_users_units(parameters, center, scale)
             scored = self.likelihood._params_from_output(outputs)
         if self.is_joint:
@@ -334,7 +336,8 @@ def mean_loss(
     likelihood: Likelihood,
     parameters: Tensor,
     columns: NetworkInput,
-    batch: WindowBatch,
+    target: Tensor,
+    weight: Tensor,
 ) -> Tensor:
     """Return the mean loss of a batch, weighted.
 
@@ -346,10 +349,10 @@ def mean_loss(
         What the network made of the batch, in normalised units.
     columns : NetworkInput
         The batch as the network reads it.
-    batch : WindowBatch
-        The batch in the user's units, channels folded as the network reads them.
+    target, weight : torch.Tensor of shape (B, H, C)
+        The targets in the user's units, and their weights.
     """
     if isinstance(likelihood, DartsLikelihood):
-        return likelihood.mean_loss(parameters, columns, batch)
+        return likelihood.mean_loss(parameters, columns, target, weight)
     loss = likelihood.loss(parameters, columns.target) * columns.weight
     return loss.sum() / columns.weight.sum().clamp_min(1e-12)

@@ -23,14 +23,15 @@ from darts.utils.data.torch_datasets.utils import (
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from lstm_forecasters.backend.features import NetworkInput, fold_channels
+from lstm_forecasters.backend.features import NetworkInput
 from lstm_forecasters.backend.forecasting import walk
 from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.backend.networks.layers import Dropout
-from lstm_forecasters.backend.training import Recipe, schedule
+from lstm_forecasters.backend.training import Recipe, micro_batches, schedule
 from lstm_forecasters.backend.windows import Layout, WindowBatch, window_batch
-from lstm_forecasters.darts.datasets import InferenceBatch, TrainingBatch
+from lstm_forecasters.darts.datasets import InferenceBatch
 from lstm_forecasters.darts.likelihoods import backend_likelihood, mean_loss
+from lstm_forecasters.darts.loading import TrainingBatch, prepare
 from lstm_forecasters.errors import TrainingError
 from lstm_forecasters.specs import architecture_from_dict
 
@@ -66,6 +67,7 @@ class LSTMModule(PLForecastingModule):  # type: ignore[misc]
         **kwargs: Any,
     ) -> None:
         super().__init__(loss_fn=loss_fn or nn.L1Loss(), **kwargs)
+        self.seed = seed
         self.generator = Generator().manual_seed(seed)
         self.network = ForecastModel.create(
             architecture_from_dict(architecture),
@@ -76,6 +78,13 @@ class LSTMModule(PLForecastingModule):  # type: ignore[misc]
         self.pred_seed = 0
         self._epochs_trained = 0
         self._losses: list[Tensor] = []
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; Lightning's note of the current hook, 26 times a step."""
+        if name == "_current_fx_name":  # torch's way takes a tenth of a small step
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
 
     # -- forward ------------------------------------------------------------------
 
@@ -138,37 +147,29 @@ class LSTMModule(PLForecastingModule):  # type: ignore[misc]
 
     def _train_val_step(
         self,
-        batch: TrainingBatch | TorchTrainingBatch,
+        batch: TrainingBatch | WindowBatch | TorchTrainingBatch,
         stage: ModuleStage,
         criterion: Any,
         metrics: Any,
     ) -> Tensor:
         """Return the loss of a batch, and log it where somebody looks."""
-        if isinstance(batch, TrainingBatch):
-            windows = batch.windows
-        else:
-            windows = self._windows(batch)
-        loss, parameters, columns = self._loss(windows, criterion)
-        if len(metrics):
-            self._measure(parameters, columns, windows, metrics)
-        self._log_loss(loss, stage, len(windows.history))
-        return loss
-
-    def _loss(
-        self, windows: WindowBatch, criterion: Any
-    ) -> tuple[Tensor, Tensor, NetworkInput]:
-        """Return the loss, the normalised parameters and the network's columns."""
-        network = self.network
-        with torch.no_grad():
-            if network.layout.n_channels == 1:
-                windows = fold_channels(windows)
-            columns = network.prepare(windows)
-        parameters = network(columns, self.generator)
-        if self.likelihood is not None:
-            loss = mean_loss(network.likelihood, parameters, columns, windows)
-        else:
+        if not isinstance(batch, TrainingBatch):
+            windows = batch if isinstance(batch, WindowBatch) else self._windows(batch)
+            batch = prepare(self.network, windows)
+        columns = batch.columns
+        parts = micro_batches(self.network, columns)
+        outputs = [self.network(part, self.generator) for part in parts]
+        parameters = outputs[0] if len(parts) == 1 else torch.cat(outputs)
+        if self.likelihood is None:
             loss = _mean_of(criterion, parameters[..., 0], columns)
-        return loss, parameters, columns
+        else:
+            likelihood = self.network.likelihood
+            given = (parameters, columns, batch.target, batch.weight)
+            loss = mean_loss(likelihood, *given)
+        if len(metrics):
+            self._measure(parameters, batch, metrics)
+        self._log_loss(loss, stage, len(columns.history))
+        return loss
 
     def _log_loss(self, loss: Tensor, stage: ModuleStage, n_windows: int) -> None:
         """Log a loss: every step for loggers and bars, else the mean of an epoch."""
@@ -185,21 +186,31 @@ class LSTMModule(PLForecastingModule):  # type: ignore[misc]
                 name, mean, on_step=False, on_epoch=True, batch_size=1, sync_dist=True
             )
 
-    def _measure(
-        self,
-        parameters: Tensor,
-        columns: NetworkInput,
-        windows: WindowBatch,
-        metrics: Any,
-    ) -> None:
+    def _measure(self, parameters: Tensor, batch: TrainingBatch, metrics: Any) -> None:
         """Update metrics with medians in the user's units, where targets are known."""
+        network, columns = self.network, batch.columns
         with torch.no_grad():
-            points = self.network.restored(parameters.detach(), columns.frame)
-            points = self.network.likelihood.point(points)
-            points = self.network.unfolded(points[..., None], windows)[..., 0]
-            known = (windows.weight > 0).all(-1)
+            points = network.likelihood.point(
+                network.restored(parameters.detach(), columns.frame)
+            )
+            points, target, weight = (
+                network.unfolded(one[..., None], batch.n_channels)[..., 0]
+                for one in (points, batch.target, batch.weight)
+            )
+            known = (weight > 0).all(-1)
             if known.any():
-                metrics.update(points[known].float(), windows.target[known].float())
+                metrics.update(points[known].float(), target[known].float())
+
+    def _compute_metrics(self, metrics: Any) -> None:
+        """Log the metrics of an epoch."""
+        if len(metrics):
+            self.log_dict(
+                metrics.compute(),
+                logger=bool(self.trainer.loggers),
+                prog_bar=True,
+                sync_dist=True,
+            )
+            metrics.reset()
 
     def on_fit_start(self) -> None:
         """Count epochs from here."""
@@ -218,8 +229,8 @@ class LSTMModule(PLForecastingModule):  # type: ignore[misc]
     def configure_optimizers(self) -> Any:
         """Return the recipe's optimiser and schedule, or what the user asked for."""
         if self.optimizer_cls is torch.optim.Adam:
-            is_scaled = self.trainer.precision == "16-mixed"
-            given = {"lr": Recipe.learning_rate, "fused": not is_scaled}
+            is_mixed = "mixed" in str(self.trainer.precision)
+            given = {"lr": Recipe.learning_rate, "fused": not is_mixed}
             self.optimizer_kwargs = {**given, **self.optimizer_kwargs}
         configured = super().configure_optimizers()
         if self.lr_scheduler_cls is not None:

@@ -1,0 +1,171 @@
+"""Batches for Lightning, gathered and normalised several steps at a time.
+
+torch's data loader asks for one batch after the other, and each costs as much overhead
+as a small network's step. Here a block of batches is prepared at once, as the
+backend's own training loop does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from pytorch_lightning import LightningDataModule
+from torch import Generator, Tensor, distributed
+
+from lstm_forecasters.backend.features import NetworkInput, fold_channels
+from lstm_forecasters.backend.model import ForecastModel
+from lstm_forecasters.backend.training import batches_per_block
+from lstm_forecasters.backend.windows import WindowBatch
+from lstm_forecasters.darts.datasets import TrainingWindows
+
+if TYPE_CHECKING:
+    from lstm_forecasters.darts.module import LSTMModule
+
+__all__ = ["TrainingBatch", "WindowsDataModule", "prepare"]
+
+
+class TrainingBatch:
+    """Windows to train on, which Lightning moves as a whole.
+
+    ``columns`` are what the network reads; ``target`` and ``weight`` (B, H, C) are in
+    the user's units, with the channels as the network reads them. ``n_channels`` are
+    the components of the series.
+    """
+
+    def __init__(
+        self, columns: NetworkInput, target: Tensor, weight: Tensor, n_channels: int
+    ) -> None:
+        self.columns = columns
+        self.target = target
+        self.weight = weight
+        self.n_channels = n_channels
+
+    def to(self, device: torch.device) -> TrainingBatch:
+        """Return the batch on a device."""
+        if self.target.device == device:
+            return self
+        return TrainingBatch(
+            self.columns.to_device(device),
+            self.target.to(device),
+            self.weight.to(device),
+            self.n_channels,
+        )
+
+    def split(self, size: int) -> Iterator[TrainingBatch]:
+        """Yield the batch in parts of some windows, the last one perhaps smaller."""
+        for columns, target, weight in zip(
+            self.columns.split(size),
+            self.target.split(size),
+            self.weight.split(size),
+            strict=True,
+        ):
+            yield TrainingBatch(columns, target, weight, self.n_channels)
+
+
+@torch.no_grad()
+def prepare(network: ForecastModel, windows: WindowBatch) -> TrainingBatch:
+    """Return windows as a network trains on them."""
+    n_channels = windows.history.shape[2]
+    if network.layout.n_channels == 1:
+        windows = fold_channels(windows)
+    columns = network.prepare(windows)
+    return TrainingBatch(columns, windows.target, windows.weight, n_channels)
+
+
+class WindowsLoader:
+    """The batches of an epoch, shared among the processes of a distributed training.
+
+    Parameters
+    ----------
+    dataset : TrainingWindows
+        The windows.
+    batch_size : int
+        Windows of each step.
+    module : LSTMModule
+        What prepares them; its seed and its number of epochs give their order.
+    shuffle : bool
+        Whether the order is random.
+    """
+
+    def __init__(
+        self,
+        dataset: TrainingWindows,
+        batch_size: int,
+        module: LSTMModule,
+        *,
+        shuffle: bool,
+    ) -> None:
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.module = module
+        self.shuffle = shuffle
+
+    def _order(self) -> Tensor:
+        """Return the windows of this process in the order of this epoch."""
+        n_windows = len(self.dataset)
+        rows = torch.arange(n_windows)
+        if self.shuffle:
+            seed = hash((self.module.seed, self.module.epochs_trained)) % 2**63
+            rows = torch.randperm(n_windows, generator=Generator().manual_seed(seed))
+        if not distributed.is_initialized():
+            return rows
+        n_processes = distributed.get_world_size()
+        missing = -n_windows % n_processes  # every process makes as many steps
+        return torch.cat([rows, rows[:missing]])[distributed.get_rank() :: n_processes]
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return math.ceil(len(self._order()) / self.batch_size)
+
+    def __iter__(self) -> Iterator[TrainingBatch]:
+        """Yield the batches of an epoch."""
+        network = self.module.network
+        n_batches = batches_per_block(network.layout, self.batch_size)
+        for rows in self._order().split(n_batches * self.batch_size):
+            windows = self.dataset.gather(rows).to(network.covariate_means.device)
+            block = prepare(network, windows)
+            yield from block.split(self.batch_size * len(block.target) // len(rows))
+
+
+class WindowsDataModule(LightningDataModule):
+    """The training and the validation windows of a fit.
+
+    Parameters
+    ----------
+    train_dataset, val_dataset : TrainingWindows or None
+        The windows.
+    batch_size : int
+        Windows of each step.
+    module : LSTMModule
+        What prepares them.
+    """
+
+    def __init__(
+        self,
+        train_dataset: TrainingWindows,
+        val_dataset: TrainingWindows | None,
+        batch_size: int,
+        module: LSTMModule,
+    ) -> None:
+        super().__init__()
+        self.train_dataset = train_dataset
+        self.val_dataset = val_dataset
+        self.batch_size = batch_size
+        self.module = module
+
+    def train_dataloader(self) -> WindowsLoader:
+        """Return the training batches."""
+        return self._loader(self.train_dataset, shuffle=True)
+
+    def val_dataloader(self) -> WindowsLoader | list[WindowsLoader]:
+        """Return the validation batches, an empty list if there are none."""
+        if self.val_dataset is None:
+            return []
+        return self._loader(self.val_dataset, shuffle=False)
+
+    def _loader(self, dataset: TrainingWindows, *, shuffle: bool) -> WindowsLoader:
+        """Return the batches of some windows."""
+        return WindowsLoader(dataset, self.batch_size, self.module, shuffle=shuffle)
