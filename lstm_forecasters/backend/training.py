@@ -24,7 +24,7 @@ __all__ = [
     "default_batch_size",
     "default_lookback",
     "default_steps",
-    "micro_batches",
+    "micro_batch_size",
     "schedule",
     "training_windows",
 ]
@@ -219,7 +219,7 @@ class Trainer:
         optimizer.zero_grad()
         total_weight = batch.weight.sum().clamp_min(1e-12)
         losses = []
-        for part in micro_batches(self.model, batch):
+        for part in batch.split(micro_batch_size(self.model, batch)):
             losses.append(self.loss(part) / total_weight)
             losses[-1].backward()
         torch.nn.utils.clip_grad_norm_(
@@ -287,16 +287,16 @@ class Trainer:
             )
 
 
-def micro_batches(model: ForecastModel, batch: NetworkInput) -> list[NetworkInput]:
-    """Return a batch in the parts that the LSTM takes at a time."""
+def micro_batch_size(model: ForecastModel, batch: NetworkInput) -> int:
+    """Return how many windows of a batch the LSTM takes at a time."""
     spec, n_windows = model.spec, len(batch.history)
     assert spec.segment_length is not None
     steps = -(-model.layout.lookback // spec.segment_length)
     cells = steps * spec.hidden_size * (2 if spec.bidirectional else 1)
     if batch.history.device.type != "cpu" or n_windows * cells <= MICRO_BATCH_CELLS:
-        return [batch]
+        return n_windows
     n_parts = -(-n_windows // max(1, MICRO_BATCH_CELLS // cells))
-    return batch.split(-(-n_windows // n_parts))
+    return -(-n_windows // n_parts)
 
 
 class _Best:

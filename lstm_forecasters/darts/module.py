@@ -20,14 +20,14 @@ from darts.utils.data.torch_datasets.utils import (
     TorchInferenceBatch,
     TorchTrainingBatch,
 )
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor, distributed, nn
 from torch.nn import functional
 
 from lstm_forecasters.backend.features import NetworkInput
 from lstm_forecasters.backend.forecasting import walk
 from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.backend.networks.layers import Dropout
-from lstm_forecasters.backend.training import Recipe, micro_batches, schedule
+from lstm_forecasters.backend.training import Recipe, micro_batch_size, schedule
 from lstm_forecasters.backend.windows import Layout, WindowBatch, window_batch
 from lstm_forecasters.darts.datasets import InferenceBatch
 from lstm_forecasters.darts.likelihoods import backend_likelihood, mean_loss
@@ -78,6 +78,7 @@ class LSTMModule(PLForecastingModule):  # type: ignore[misc]
         self.pred_seed = 0
         self._epochs_trained = 0
         self._losses: list[Tensor] = []
+        self._gradients: list[tuple[Tensor, ...]] = []
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; Lightning's note of the current hook, 26 times a step."""
@@ -156,20 +157,62 @@ class LSTMModule(PLForecastingModule):  # type: ignore[misc]
         if not isinstance(batch, TrainingBatch):
             windows = batch if isinstance(batch, WindowBatch) else self._windows(batch)
             batch = prepare(self.network, windows)
-        columns = batch.columns
-        parts = micro_batches(self.network, columns)
-        outputs = [self.network(part, self.generator) for part in parts]
-        parameters = outputs[0] if len(parts) == 1 else torch.cat(outputs)
-        if self.likelihood is None:
-            loss = _mean_of(criterion, parameters[..., 0], columns)
+        size = len(batch.target)
+        if not distributed.is_initialized():
+            size = micro_batch_size(self.network, batch.columns)
+        if size == len(batch.target):
+            loss = self._loss(batch, criterion, metrics)
         else:
-            likelihood = self.network.likelihood
-            given = (parameters, columns, batch.target, batch.weight)
-            loss = mean_loss(likelihood, *given)
+            loss = self._loss_in_parts(list(batch.split(size)), criterion, metrics)
+        self._log_loss(loss, stage, len(batch.target))
+        return loss
+
+    def _loss(self, batch: TrainingBatch, criterion: Any, metrics: Any) -> Tensor:
+        """Return the mean loss of a batch, and update metrics."""
+        parameters = self.network(batch.columns, self.generator)
+        if self.likelihood is None:
+            loss = _mean_of(criterion, parameters[..., 0], batch.columns)
+        else:
+            given = (batch.columns, batch.target, batch.weight)
+            loss = mean_loss(self.network.likelihood, parameters, *given)
         if len(metrics):
             self._measure(parameters, batch, metrics)
-        self._log_loss(loss, stage, len(columns.history))
         return loss
+
+    def _loss_in_parts(
+        self, parts: list[TrainingBatch], criterion: Any, metrics: Any
+    ) -> Tensor:
+        """Return the mean loss of a large batch, of which one part is in memory.
+
+        All but the last part are led back at once, and ``backward`` adds what they
+        gave: the LSTM's workspaces stay small enough for the C allocator to keep.
+        """
+        weights = torch.stack([part.weight.sum() for part in parts])
+        shares = weights / weights.sum().clamp_min(1e-12)
+        parameters = [one for one in self.parameters() if one.requires_grad]
+        value = torch.zeros(())
+        for part, share in zip(parts, shares, strict=True):
+            loss = self._loss(part, criterion, metrics) * share
+            if torch.is_grad_enabled() and part is not parts[-1]:
+                gradients = torch.autograd.grad(
+                    loss, parameters, materialize_grads=True
+                )
+                self._gradients.append(gradients)
+            if part is not parts[-1]:
+                value = value + loss.detach()
+        return loss + value
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Lead a loss back, and add the gradients of the parts before."""
+        super().backward(loss, *args, **kwargs)
+        if self._gradients:
+            divisor = self.trainer.accumulate_grad_batches
+            parameters = [one for one in self.parameters() if one.requires_grad]
+            for parameter, *parts in zip(parameters, *self._gradients, strict=True):
+                total = sum(parts) / divisor
+                grown = total if parameter.grad is None else parameter.grad + total
+                parameter.grad = grown
+            self._gradients.clear()
 
     def _log_loss(self, loss: Tensor, stage: ModuleStage, n_windows: int) -> None:
         """Log a loss: every step for loggers and bars, else the mean of an epoch."""
@@ -213,8 +256,9 @@ class LSTMModule(PLForecastingModule):  # type: ignore[misc]
             metrics.reset()
 
     def on_fit_start(self) -> None:
-        """Count epochs from here."""
+        """Forget what an interrupted fit may have left."""
         self._losses.clear()
+        self._gradients.clear()
 
     def on_train_epoch_end(self) -> None:
         """Compute the metrics, and count."""
