@@ -1,0 +1,71 @@
+"""Small models and series that the tests share."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from darts import TimeSeries
+
+from lstm_forecasters.darts import (
+    BidirectionalLSTMModel,
+    EncoderDecoderLSTMModel,
+    StackedLSTMModel,
+    VanillaLSTMModel,
+)
+
+DIRECT = [VanillaLSTMModel, StackedLSTMModel, BidirectionalLSTMModel]
+MODELS = [*DIRECT, EncoderDecoderLSTMModel]
+SMALL = {
+    "input_chunk_length": 12,
+    "output_chunk_length": 6,
+    "hidden_size": 8,
+    "batch_size": 16,
+    "n_epochs": 2,
+    "random_state": 3,
+}
+
+
+def _short_name(model_class):
+    return model_class.__name__.removesuffix("LSTMModel")
+
+
+@pytest.fixture(params=MODELS, ids=_short_name)
+def model_class(request):
+    """Each of the four models."""
+    return request.param
+
+
+@pytest.fixture(params=DIRECT, ids=_short_name)
+def direct_class(request):
+    """Each of the models that forecast their chunk in one go."""
+    return request.param
+
+
+@pytest.fixture
+def make(model_class):
+    """Return a function that constructs a small model of the class."""
+
+    def make_small(**settings):
+        return model_class(**{**SMALL, **settings})
+
+    return make_small
+
+
+@pytest.fixture
+def small():
+    """Arguments of a small model that learns for two epochs."""
+    return dict(SMALL)
+
+
+@pytest.fixture
+def monthly():
+    """Return a function that makes a monthly series with a trend and a season."""
+
+    def make_series(n_steps=60, level=100.0, seed=0, columns=None):
+        step = np.arange(n_steps)
+        season = 10 * np.sin(2 * np.pi * step / 12)
+        noise = np.random.default_rng(seed).normal(size=n_steps)
+        values = level + 0.5 * step + season + noise
+        times = pd.date_range("2015-01-01", periods=n_steps, freq="MS")
+        return TimeSeries.from_times_and_values(times, values, columns=columns)
+
+    return make_series
