@@ -26,7 +26,7 @@ from lstm_forecasters.backend.files import (
     write_atomically,
 )
 from lstm_forecasters.backend.forecasting import Forecast, forecast
-from lstm_forecasters.backend.likelihoods import make_likelihood
+from lstm_forecasters.backend.likelihoods import LIKELIHOODS, make_likelihood
 from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.backend.training import (
     Recipe,
@@ -518,7 +518,7 @@ class BaseLSTMForecaster(BaseForecaster):
         Parameters
         ----------
         path : path
-            File that ``to_file`` has written.
+            File that ``to_file`` has written, on sktime's side or on darts' side.
 
         Returns
         -------
@@ -531,8 +531,75 @@ class BaseLSTMForecaster(BaseForecaster):
         lstm_forecasters.errors.FileFormatError
             If the file is damaged, foreign, of another format version, or holds
             another architecture.
+        lstm_forecasters.errors.ParameterError
+            If a darts model's network has what no sktime forecaster can express.
         """
         return cls._from_archive(read_archive(path))
+
+    @classmethod
+    def from_network(
+        cls, network: ForecastModel, **parameters: Any
+    ) -> BaseLSTMForecaster:
+        """Return a forecaster that was pretrained elsewhere.
+
+        Parameters
+        ----------
+        network : lstm_forecasters.backend.model.ForecastModel
+            What a forecaster or a darts model of this architecture has learnt: its
+            ``network_``.
+        **parameters
+            Arguments of the constructor that say nothing about the network, such as
+            ``fine_tune_steps``.
+
+        Returns
+        -------
+        forecaster
+            Pretrained with a copy of the network: ``fit`` takes a series as its
+            context, and ``fine_tune_steps`` adapts it.
+
+        Raises
+        ------
+        lstm_forecasters.errors.ParameterError
+            If the network is of another architecture, or has what no sktime forecaster
+            can express: an output shift, static covariates, or a likelihood of darts.
+        """
+        layout = network.layout
+        if network.spec.name != cls.architecture.__name__:
+            raise ParameterError(
+                f"{cls.__name__} holds a {cls.architecture.__name__}, but the network "
+                f"is a {network.spec.name}. Use {network.spec.name}Forecaster."
+            )
+        foreign = {
+            "output_chunk_shift": layout.output_shift,
+            "static_covariates": list(layout.static_covariates),
+            "likelihood": None
+            if network.likelihood.name in LIKELIHOODS
+            else type(network.likelihood).__name__,
+        }
+        if inexpressible := {name: one for name, one in foreign.items() if one}:
+            raise ParameterError(
+                f"the network has {inexpressible}, which sktime forecasters cannot "
+                "express. Train without, or stay with darts."
+            )
+        given = {
+            "window_length": layout.lookback,
+            "horizon": layout.horizon,
+            "sp": layout.period,
+            "past_covariates": list(layout.past_covariates) or None,
+            "likelihood": network.likelihood.name,
+            **dataclasses.asdict(network.spec),
+        }
+        if given.keys() & parameters:
+            raise ParameterError(
+                f"{sorted(given.keys() & parameters)} are given by the network. Leave "
+                "them out."
+            )
+        forecaster = cls(**given, **parameters)
+        forecaster._check_parameters()
+        forecaster.pretrained_network_ = copy.deepcopy(network).eval()
+        forecaster._pretrained_attrs = ["pretrained_network_"]
+        forecaster._state = "pretrained"
+        return forecaster
 
     @classmethod
     def _from_archive(cls, archive: Archive) -> BaseLSTMForecaster:
@@ -544,6 +611,8 @@ class BaseLSTMForecaster(BaseForecaster):
                     f"{cls.architecture.__name__}. Use the class of that architecture: "
                     f"{model.spec.name}Forecaster."
                 )
+        if archive.extra.get("ecosystem") == "darts" and len(archive.models) == 1:
+            return cls.from_network(archive.models[0])
         parameters = dict(archive.extra.get("parameters", {}))
         if unknown := set(parameters) - set(cls.get_param_names()):
             raise FileFormatError(
