@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from pytorch_lightning import LightningDataModule
-from torch import Generator, Tensor, distributed
+from torch import Generator, Tensor
 
 from lstm_forecasters.backend.features import NetworkInput, fold_channels
 from lstm_forecasters.backend.model import ForecastModel
@@ -110,11 +110,12 @@ class WindowsLoader:
         if self.shuffle:
             seed = hash((self.module.seed, self.module.epochs_trained)) % 2**63
             rows = torch.randperm(n_windows, generator=Generator().manual_seed(seed))
-        if not distributed.is_initialized():
+        trainer = self.module._trainer  # its property raises where there is none yet
+        if trainer is None or trainer.world_size == 1:
             return rows
-        n_processes = distributed.get_world_size()
-        missing = -n_windows % n_processes  # every process makes as many steps
-        return torch.cat([rows, rows[:missing]])[distributed.get_rank() :: n_processes]
+        missing = -n_windows % trainer.world_size  # all processes make as many steps
+        rows = torch.cat([rows, rows[:missing]])
+        return rows[trainer.global_rank :: trainer.world_size]
 
     def __len__(self) -> int:
         """Return the number of batches."""

@@ -20,7 +20,7 @@ from darts.utils.data.torch_datasets.utils import (
     TorchInferenceBatch,
     TorchTrainingBatch,
 )
-from torch import Generator, Tensor, distributed, nn
+from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from lstm_forecasters.backend.features import NetworkInput
@@ -158,7 +158,7 @@ class LSTMModule(PLForecastingModule):  # type: ignore[misc]
             windows = batch if isinstance(batch, WindowBatch) else self._windows(batch)
             batch = prepare(self.network, windows)
         size = len(batch.target)
-        if not distributed.is_initialized():
+        if self.trainer.world_size == 1:
             size = micro_batch_size(self.network, batch.columns)
         if size == len(batch.target):
             loss = self._loss(batch, criterion, metrics)
