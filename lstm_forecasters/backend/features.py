@@ -60,9 +60,7 @@ class NetworkInput:
         """Return the input on a device."""
         if self.history.device == device:
             return self
-        frame = Frame(
-            **{name: one.to(device) for name, one in vars(self.frame).items()}
-        )
+        frame = {name: one.to(device) for name, one in vars(self.frame).items()}
         tensors = {name: one for name, one in vars(self).items() if name != "frame"}
         moved = {name: one.to(device) for name, one in tensors.items()}
         return NetworkInput(**moved, frame=Frame(**frame))

@@ -82,10 +82,12 @@ _WITHOUT_NETWORK: ContextVar[bool] = ContextVar("without_network", default=False
 """Whether a model is pickled without its network, which darts' files hold apart."""
 
 
-class BaseLSTMModel(MixedCovariatesTorchModel):  # type: ignore[misc]
+class BaseLSTMModel(MixedCovariatesTorchModel):
     """Base of the LSTM models; its subclasses name their architecture."""
 
     architecture: type[Architecture]
+    model: LSTMModule | None
+    _fit_called: bool
 
     def _set_up(self, parameters: dict[str, Any]) -> None:
         """Check and take up the constructor's arguments."""
@@ -220,7 +222,7 @@ class BaseLSTMModel(MixedCovariatesTorchModel):  # type: ignore[misc]
         bounds: np.ndarray | None = None,
     ) -> InferenceWindows:
         """Return the windows of series that forecasts start from."""
-        self._check_horizon(n)
+        check_integer("n", n, 1)
         data = SeriesList(
             series,
             past_covariates,
@@ -298,11 +300,6 @@ class BaseLSTMModel(MixedCovariatesTorchModel):  # type: ignore[misc]
 
     def _verify_dtypes(self, ds_output: Any) -> None:
         """Accept any floating type: the network casts what it reads."""
-
-    @staticmethod
-    def _check_horizon(n: int) -> None:
-        """Refuse a horizon that makes no sense."""
-        check_integer("n", n, 1)
 
     # -- training -----------------------------------------------------------------
 
@@ -444,7 +441,7 @@ class BaseLSTMModel(MixedCovariatesTorchModel):  # type: ignore[misc]
         except BaseException:
             self._fit_called = was_fitted and self.model is not None
             raise
-        if not all(one.isfinite().all() for one in self.model.parameters()):
+        if not all(one.isfinite().all() for one in self.network_.parameters()):
             raise TrainingError(
                 "training diverged: the network's weights are no longer finite. Fit a "
                 "new model with a lower learning rate, by "
@@ -463,7 +460,7 @@ class BaseLSTMModel(MixedCovariatesTorchModel):  # type: ignore[misc]
         **kwargs: Any,
     ) -> dict[str, Any]:
         """Set up the trainer, the module and the data of a forecast."""
-        self._check_horizon(n)
+        check_integer("n", n, 1)
         if batch_size is None and not self._has_batch_size:
             batch_size = SERIES_AT_A_TIME
         setup: dict[str, Any] = super()._setup_for_predict(
@@ -473,7 +470,7 @@ class BaseLSTMModel(MixedCovariatesTorchModel):  # type: ignore[misc]
             dataloader_kwargs=self._loader_kwargs(dataset, dataloader_kwargs),
             **kwargs,
         )
-        self.model.pred_seed = (
+        setup["model"].pred_seed = (
             self._draw_seed()
             if random_state is None
             else int(check_random_state(random_state).randint(LARGEST_SEED))

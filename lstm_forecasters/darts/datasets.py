@@ -175,7 +175,12 @@ class SeriesList:
                 array[rows] = one.values(copy=False)[first - offset : last - offset]
         return array
 
-    def check_span(self, name: str, first: Sequence[int], last: Sequence[int]) -> None:
+    def check_span(
+        self,
+        name: str,
+        first: Sequence[int] | np.ndarray,
+        last: Sequence[int] | np.ndarray,
+    ) -> None:
         """Refuse covariates that do not cover the steps from first to before last."""
         for number, one in enumerate(getattr(self, name) or ()):
             offset = offset_of(one, self.series[number], name, number)
@@ -313,7 +318,7 @@ class _Samples:
         return fields
 
 
-class TrainingWindows(TorchTrainingDataset):  # type: ignore[misc]
+class TrainingWindows(TorchTrainingDataset):
     """The training windows of a list of series.
 
     Parameters
@@ -388,7 +393,7 @@ class TrainingWindows(TorchTrainingDataset):  # type: ignore[misc]
         )
 
 
-class InferenceWindows(TorchInferenceDataset):  # type: ignore[misc]
+class InferenceWindows(TorchInferenceDataset):
     """The windows of a list of series that forecasts start from.
 
     Parameters

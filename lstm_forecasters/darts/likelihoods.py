@@ -51,7 +51,7 @@ __all__ = [
 ]
 
 
-class StudentTLikelihood(TorchLikelihood):  # type: ignore[misc]
+class StudentTLikelihood(TorchLikelihood):
     """Student's t distribution: heavier tails, for series with outliers.
 
     Its parameters are the location mu, the scale sigma and the degrees of freedom nu,
@@ -205,6 +205,7 @@ class DartsLikelihood:
         given = self._distribution(self.likelihood._params_from_output(outputs))
         whole = values[~np.isnan(values).any(-1)] if self.is_joint else None
         seen = values[~np.isnan(values)] if whole is None else whole
+        assert given.support is not None
         inside = given.support.check(torch.from_numpy(np.ascontiguousarray(seen)))
         if not inside.all():
             raise DataError(

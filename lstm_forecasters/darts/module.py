@@ -38,7 +38,7 @@ from lstm_forecasters.specs import architecture_from_dict
 __all__ = ["LSTMModule"]
 
 
-class LSTMModule(PLForecastingModule):  # type: ignore[misc]
+class LSTMModule(PLForecastingModule):
     """The backend's model as darts trains it and forecasts with it.
 
     Losses are in normalised units, metrics and forecasts in the user's. The network is
@@ -58,10 +58,12 @@ class LSTMModule(PLForecastingModule):  # type: ignore[misc]
         What darts' ``PLForecastingModule`` takes.
     """
 
+    optimizer_kwargs: dict[str, Any]
+
     def __init__(
         self,
-        architecture: Mapping[str, Any],
-        layout: Mapping[str, Any],
+        architecture: dict[str, Any],
+        layout: dict[str, Any],
         seed: int,
         loss_fn: nn.Module | None = None,
         **kwargs: Any,
