@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -139,6 +139,12 @@ class WindowBatch:
         if self.history.device == device:
             return self
         return WindowBatch(**{key: one.to(device) for key, one in vars(self).items()})
+
+    def split(self, size: int) -> Iterator[WindowBatch]:
+        """Yield the windows in batches of a size, the last one perhaps smaller."""
+        for first in range(0, len(self.history), size):
+            rows = slice(first, first + size)
+            yield WindowBatch(**{key: one[rows] for key, one in vars(self).items()})
 
 
 class Windows:

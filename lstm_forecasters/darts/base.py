@@ -29,6 +29,7 @@ from pytorch_lightning.callbacks import ProgressBar
 from sklearn.utils import check_random_state
 
 from lstm_forecasters.backend.files import Archive, pack, read_archive, write_atomically
+from lstm_forecasters.backend.forecasting import WINDOWS_AT_A_TIME
 from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.backend.training import (
     Recipe,
@@ -72,9 +73,6 @@ TRAINER_DEFAULTS: dict[str, Any] = {
     "enable_model_summary": False,
 }
 """Settings of the Lightning trainer, where ``pl_trainer_kwargs`` has no others."""
-
-SERIES_AT_A_TIME = 1024
-"""Series that are forecast at a time, where no batch size was given."""
 
 LARGEST_SEED = 2**31 - 1
 
@@ -462,7 +460,7 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
         """Set up the trainer, the module and the data of a forecast."""
         check_integer("n", n, 1)
         if batch_size is None and not self._has_batch_size:
-            batch_size = SERIES_AT_A_TIME
+            batch_size = WINDOWS_AT_A_TIME
         setup: dict[str, Any] = super()._setup_for_predict(
             n=n,
             dataset=dataset,

@@ -24,7 +24,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from lstm_forecasters.backend.features import NetworkInput
-from lstm_forecasters.backend.forecasting import walk
+from lstm_forecasters.backend.forecasting import WINDOWS_AT_A_TIME, walk
 from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.backend.networks.layers import Dropout
 from lstm_forecasters.backend.training import Recipe, micro_batch_size, schedule
@@ -326,20 +326,25 @@ class LSTMModule(PLForecastingModule):
             windows.future_covariates, (0, 0, 0, lacking), value=torch.nan
         )
         windows = WindowBatch(**{**vars(windows), "future_covariates": future})
-        blocks = walk(
-            self.network,
-            windows,
-            n_blocks,
-            n_paths=n_paths,
-            generator=Generator().manual_seed(self.pred_seed),
-            roll=roll,
-            each_path_alone=bool(self.pred_mc_dropout),
-        )
-        parts = []
-        for number, (_, values) in enumerate(blocks):
-            parts.append(values if number == 0 else values[:, horizon - roll :])
-        paths = torch.cat(parts, 1)[:, :n].unflatten(0, (-1, n_paths))
-        return paths.transpose(0, 1)
+        n_copies = n_paths if n_blocks > 1 or self.pred_mc_dropout else 1
+        found = []
+        for some in windows.split(max(1, WINDOWS_AT_A_TIME // n_copies)):
+            blocks = walk(
+                self.network,
+                some,
+                n_blocks,
+                n_paths=n_paths,
+                generator=Generator().manual_seed(self.pred_seed),
+                roll=roll,
+                each_path_alone=bool(self.pred_mc_dropout),
+            )
+            parts = [
+                values if number == 0 else values[:, horizon - roll :]
+                for number, (_, values) in enumerate(blocks)
+            ]
+            paths = torch.cat(parts, 1)[:, :n].unflatten(0, (-1, n_paths))
+            found.append(paths.transpose(0, 1))
+        return torch.cat(found, 1)
 
     def set_mc_dropout(self, active: bool) -> None:
         """Switch dropout on or off for forecasts."""
