@@ -23,6 +23,7 @@ __all__ = [
     "fold_channels",
     "history_columns",
     "horizon_columns",
+    "unfold_channels",
 ]
 
 
@@ -196,6 +197,16 @@ def fold_channels(batch: WindowBatch) -> WindowBatch:
         target=fold(batch.target),
         weight=fold(batch.weight),
     )
+
+
+def unfold_channels(values: Tensor, n_channels: int) -> Tensor:
+    """Put channels that were folded side by side again: (B, H, C, ...).
+
+    Values of windows whose channels were not folded stay as they are.
+    """
+    if values.shape[2] > 1:
+        return values
+    return values.unflatten(0, (-1, n_channels)).squeeze(3).transpose(1, 2)
 
 
 def _standardise(values: Tensor, means: Tensor, scales: Tensor) -> list[Tensor]:

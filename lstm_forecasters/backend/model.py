@@ -10,6 +10,7 @@ from lstm_forecasters.backend.features import (
     assemble,
     history_columns,
     horizon_columns,
+    unfold_channels,
 )
 from lstm_forecasters.backend.likelihoods import Likelihood
 from lstm_forecasters.backend.networks import NetworkSizes, build_network
@@ -134,7 +135,7 @@ class ForecastModel(nn.Module):
         )
         parameters = self.likelihood.parameters(raw, columns.frame.path)
         parameters = self.restored(parameters, columns.frame)
-        return self.unfolded(parameters, batch.history.shape[2]), state
+        return unfold_channels(parameters, batch.history.shape[2]), state
 
     def restored(self, parameters: Tensor, frame: Frame) -> Tensor:
         """Return normalised parameters (B, H, C, K) in the user's units, float64."""
@@ -143,9 +144,3 @@ class ForecastModel(nn.Module):
             for part in (frame.center, frame.scale)
         )
         return self.likelihood.restore(parameters.double(), center, scale)
-
-    def unfolded(self, values: Tensor, n_channels: int) -> Tensor:
-        """Return values (B, H, C, ...) with the channels of a window side by side."""
-        if self.layout.n_channels > 1:
-            return values
-        return values.unflatten(0, (-1, n_channels)).squeeze(3).transpose(1, 2)

@@ -23,7 +23,6 @@ from scipy import stats
 from torch import Tensor
 from torch.distributions import kl_divergence
 
-from lstm_forecasters.backend.features import NetworkInput
 from lstm_forecasters.backend.likelihoods import (
     DEFAULT_QUANTILES,
     LIKELIHOODS,
@@ -35,6 +34,7 @@ from lstm_forecasters.backend.likelihoods import (
 from lstm_forecasters.backend.likelihoods import (
     StudentTLikelihood as BackendStudentT,
 )
+from lstm_forecasters.darts.loading import TrainingBatch
 from lstm_forecasters.errors import (
     DataError,
     ParameterError,
@@ -215,23 +215,18 @@ class DartsLikelihood:
                 'another likelihood, such as "quantile".'
             )
 
-    def mean_loss(
-        self,
-        parameters: Tensor,
-        columns: NetworkInput,
-        target: Tensor,
-        weight: Tensor,
-    ) -> Tensor:
+    def mean_loss(self, parameters: Tensor, batch: TrainingBatch) -> Tensor:
         """Return darts' loss, priors included, of a batch as the network reads it."""
-        frame = columns.frame
+        frame = batch.columns.frame
         center, scale = (
             part[:, None].expand(parameters.shape[:3])
             for part in (frame.center, frame.scale)
         )
         if self.kind.located:
-            target, weight = columns.target, columns.weight
+            target, weight = batch.columns.target, batch.columns.weight
             scored = parameters.unbind(-1)
         else:
+            target, weight = batch.target, batch.weight
             outputs = self._in_users_units(parameters, center, scale)
             scored = self.likelihood._params_from_output(outputs)
         if self.is_joint:
@@ -244,22 +239,24 @@ class DartsLikelihood:
             tuple(one[kept] for one in scored), target[kept], weights
         )
         loss: Tensor = nll * len(weights) / weights.sum()
+        if self.kind.located:
+            scored = self.restore(parameters, center, scale).unbind(-1)
+        return loss + self._prior_loss([batch.side_by_side(one) for one in scored])
+
+    def _prior_loss(self, given: list[Tensor]) -> Tensor | float:
+        """Return the divergence of parameters (B, H, C) in user's units from priors."""
         priors = self.likelihood._prior_params
-        if priors is not None and any(prior is not None for prior in priors):
-            given = scored
-            if self.kind.located:
-                given = self.restore(parameters, center, scale).unbind(-1)
-            prior = self._distribution(
-                tuple(
-                    one
-                    if prior is None
-                    else torch.as_tensor(prior).to(one).expand_as(one)
-                    for one, prior in zip(given, priors, strict=True)
-                )
-            )
-            divergence = kl_divergence(prior, self._distribution(given)).mean()
-            loss = loss + self.likelihood.prior_strength * divergence
-        return loss
+        if priors is None or all(prior is None for prior in priors):
+            return 0.0
+        believed = tuple(
+            one if prior is None else torch.as_tensor(prior).to(one).expand_as(one)
+            for one, prior in zip(given, priors, strict=True)
+        )
+        divergence = kl_divergence(
+            self._distribution(believed), self._distribution(tuple(given))
+        )
+        strength: float = self.likelihood.prior_strength
+        return strength * divergence.mean()
 
     def _in_users_units(self, outputs: Tensor, center: Tensor, scale: Tensor) -> Tensor:
         """Return outputs whose links lead to parameters in the user's units."""
@@ -334,11 +331,7 @@ def words_of(likelihood: Likelihood) -> TorchLikelihood | None:
 
 
 def mean_loss(
-    likelihood: Likelihood,
-    parameters: Tensor,
-    columns: NetworkInput,
-    target: Tensor,
-    weight: Tensor,
+    likelihood: Likelihood, parameters: Tensor, batch: TrainingBatch
 ) -> Tensor:
     """Return the mean loss of a batch, weighted.
 
@@ -348,12 +341,11 @@ def mean_loss(
         What the parameters mean.
     parameters : torch.Tensor of shape (B, H, C, K)
         What the network made of the batch, in normalised units.
-    columns : NetworkInput
-        The batch as the network reads it.
-    target, weight : torch.Tensor of shape (B, H, C)
-        The targets in the user's units, and their weights.
+    batch : TrainingBatch
+        The batch.
     """
     if isinstance(likelihood, DartsLikelihood):
-        return likelihood.mean_loss(parameters, columns, target, weight)
-    loss = likelihood.loss(parameters, columns.target) * columns.weight
-    return loss.sum() / columns.weight.sum().clamp_min(1e-12)
+        return likelihood.mean_loss(parameters, batch)
+    weight = batch.columns.weight
+    loss = likelihood.loss(parameters, batch.columns.target) * weight
+    return loss.sum() / weight.sum().clamp_min(1e-12)

@@ -15,7 +15,11 @@ import torch
 from pytorch_lightning import LightningDataModule
 from torch import Generator, Tensor
 
-from lstm_forecasters.backend.features import NetworkInput, fold_channels
+from lstm_forecasters.backend.features import (
+    NetworkInput,
+    fold_channels,
+    unfold_channels,
+)
 from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.backend.training import batches_per_block
 from lstm_forecasters.backend.windows import WindowBatch
@@ -53,6 +57,10 @@ class TrainingBatch:
             self.weight.to(device),
             self.n_channels,
         )
+
+    def side_by_side(self, values: Tensor) -> Tensor:
+        """Return values (B, H, C) with all components of a series in one window."""
+        return unfold_channels(values, self.n_channels)
 
     def split(self, size: int) -> Iterator[TrainingBatch]:
         """Yield the batch in parts of some windows, the last one perhaps smaller."""

@@ -8,7 +8,6 @@ the backend's windows here, and the backend's model does the rest.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -175,8 +174,7 @@ class LSTMModule(PLForecastingModule):
         if self.likelihood is None:
             loss = _mean_of(criterion, parameters[..., 0], batch.columns)
         else:
-            given = (batch.columns, batch.target, batch.weight)
-            loss = mean_loss(self.network.likelihood, parameters, *given)
+            loss = mean_loss(self.network.likelihood, parameters, batch)
         if len(metrics):
             self._measure(parameters, batch, metrics)
         return loss
@@ -239,8 +237,7 @@ class LSTMModule(PLForecastingModule):
                 network.restored(parameters.detach(), columns.frame)
             )
             points, target, weight = (
-                network.unfolded(one[..., None], batch.n_channels)[..., 0]
-                for one in (points, batch.target, batch.weight)
+                batch.side_by_side(one) for one in (points, batch.target, batch.weight)
             )
             known = (weight > 0).all(-1)
             if known.any():
