@@ -363,6 +363,7 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
             load_best,
         )
         module: LSTMModule = setup["model"]
+        module.train()  # Lightning leaves the mode in which it finds a module
         if is_new:
             module.network.measure_covariates(
                 train_dataset.samples.panel
