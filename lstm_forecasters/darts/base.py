@@ -71,6 +71,8 @@ TRAINER_DEFAULTS: dict[str, Any] = {
     "gradient_clip_val": Recipe.gradient_clip,
     "enable_progress_bar": False,
     "enable_model_summary": False,
+    "enable_checkpointing": False,  # also for models that forgot their settings,
+    "logger": False,  # which save(clean=True) makes of them
 }
 """Settings of the Lightning trainer, where ``pl_trainer_kwargs`` has no others."""
 
