@@ -55,6 +55,7 @@ from lstm_forecasters.darts.loading import WindowsDataModule
 from lstm_forecasters.darts.module import LSTMModule
 from lstm_forecasters.darts.quiet import hide_noise, quietly
 from lstm_forecasters.errors import (
+    CovariateError,
     DataError,
     FileFormatError,
     ParameterError,
@@ -87,6 +88,7 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
 
     architecture: type[Architecture]
     model: LSTMModule | None
+    batch_size: int | None
     _fit_called: bool
 
     def _set_up(self, parameters: dict[str, Any]) -> None:
@@ -103,7 +105,7 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
         self.pl_module_params = self._extract_pl_module_params(**taken)
         self.pl_module_params["likelihood"] = darts_likelihood(parameters["likelihood"])
         self._considers_static_covariates = parameters["use_static_covariates"]
-        self._has_batch_size = parameters["batch_size"] is not None
+        self._own_batch_size: int | None = None  # what the recipe chose, if it did
         self._step_budget: int | None = None
         self._season = parameters["season_length"] or 1
         self._names: dict[str, tuple[str, ...] | None] | None = None
@@ -163,12 +165,14 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
 
     # -- data ---------------------------------------------------------------------
 
-    def _setup_for_fit_from_dataset(self, *args: Any, **kwargs: Any) -> Any:
+    def _setup_for_fit_from_dataset(self, **kwargs: Any) -> Any:
         """Set up a fit on series, whose names a new network learns."""
+        if not kwargs["series"]:
+            raise DataError("the list of series is empty. Pass a TimeSeries at least.")
         if self.model is None:
             self._names = None
         with quietly(kwargs.get("verbose")):
-            return super()._setup_for_fit_from_dataset(*args, **kwargs)
+            return super()._setup_for_fit_from_dataset(**kwargs)
 
     def _build_train_dataset(
         self,
@@ -181,6 +185,12 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
     ) -> TrainingWindows:
         """Return the training windows of series."""
         check_integer("stride", stride, 1)
+        with_static = {one.has_static_covariates for one in series}
+        if self._considers_static_covariates and len(with_static) > 1:
+            raise CovariateError(
+                "some of the series have static covariates and others have none. Give "
+                "all of them the same, or pass use_static_covariates=False."
+            )
         data = SeriesList(
             series,
             past_covariates,
@@ -231,7 +241,8 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
         )
         if self._names is not None:
             data = data.ordered(self._names)
-        return InferenceWindows(data, self.network_.layout, n, stride, bounds)
+        layout = self.network_.layout
+        return InferenceWindows(data, layout, n, stride, bounds, given=series)
 
     def _learn_names(self, data: SeriesList) -> None:
         """Take note of the training series' names and season."""
@@ -246,7 +257,10 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
         self._season = self.model_params["season_length"] or 1
         first = data.series[0]
         if self.model_params["season_length"] is None and not first.has_range_index:
-            season = season_of(first.freq.name, first.freq.n)
+            try:
+                season = season_of(first.freq.name, first.freq.n)
+            except NotImplementedError:  # frequencies of pandas without a name
+                season = 1
             longest = max(map(len, data.series))
             if season <= self.input_chunk_length and longest > 2 * season:
                 self._season = season
@@ -265,14 +279,11 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
         is_joint = self._spec.joint_channels
 
         def of(kind: str, number: int) -> tuple[str, ...]:
-            numbered = tuple(f"{kind}_{column}" for column in range(number))
-            return (names.get(kind) or numbered)[:number]
+            return (names.get(kind) or _numbered(kind, number))[:number]
 
         static = of("static_covariates", static_shape[-1])
         if is_joint and static_shape[0] > 1:
-            static = tuple(
-                f"{row}_{name}" for row in range(n_channels) for name in static
-            )
+            static = _of_each_component(static, n_channels)
         likelihood = backend_likelihood(self.likelihood)
         return Layout(
             lookback=self.input_chunk_length,
@@ -296,6 +307,12 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
         if self.network_.layout.n_channels == 1:
             target = inference_sample.past_target
             train_sample = train_sample.replace(past_target=target)
+            known, static = (
+                one.static_covariates for one in (train_sample, inference_sample)
+            )
+            both = known is not None and static is not None
+            if both and known.shape[1] == static.shape[1]:
+                train_sample = train_sample.replace(static_covariates=static)
         super()._validate_predict_ds_output(train_sample, inference_sample)
 
     def _verify_dtypes(self, ds_output: Any) -> None:
@@ -348,8 +365,8 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
         """Set up the trainer, the module and the data, and a step budget by default."""
         self._verify_train_dataset_type(train_dataset)
         n_windows = len(train_dataset)
-        if not self._has_batch_size:
-            self.batch_size = default_batch_size(n_windows)
+        if self.batch_size in (None, self._own_batch_size):
+            self.batch_size = self._own_batch_size = default_batch_size(n_windows)
         self._step_budget = default_steps(n_windows)
         is_new = self.model is None
         if is_new and not isinstance(train_dataset, TrainingWindows):
@@ -462,7 +479,7 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
     ) -> dict[str, Any]:
         """Set up the trainer, the module and the data of a forecast."""
         check_integer("n", n, 1)
-        if batch_size is None and not self._has_batch_size:
+        if batch_size is None and self.batch_size in (None, self._own_batch_size):
             batch_size = WINDOWS_AT_A_TIME
         setup: dict[str, Any] = super()._setup_for_predict(
             n=n,
@@ -587,19 +604,30 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
             kind: tuple(map(str, getattr(layout, kind)))
             for kind in ("past_covariates", "future_covariates", "static_covariates")
         }
-        self._names = {**names, "target": None}
+        n_rows, static = 1, names["static_covariates"]
+        per_component = tuple(
+            name.removeprefix("0_")
+            for name in static[: len(static) // layout.n_channels]
+        )
+        if static and static == _of_each_component(per_component, layout.n_channels):
+            n_rows, static = layout.n_channels, per_component
+        self._names = {
+            kind: None if given == _numbered(kind, len(given)) else given
+            for kind, given in {**names, "static_covariates": static}.items()
+        }
+        self._names["target"] = None
         context, ahead = layout.context, layout.horizon
 
         def zeros(n_steps: int, n_columns: int) -> np.ndarray | None:
             return np.zeros((n_steps, n_columns)) if n_columns else None
 
-        n_past, n_future, n_static = (len(names[kind]) for kind in names)
+        n_past, n_future = len(layout.past_covariates), len(layout.future_covariates)
         self.train_sample = TorchTrainingSample(
             past_target=zeros(context, layout.n_channels),
             past_covariates=zeros(context, n_past),
             historic_future_covariates=zeros(context, n_future),
             future_covariates=zeros(ahead, n_future),
-            static_covariates=zeros(1, n_static),
+            static_covariates=zeros(n_rows, len(static)),
             future_target=zeros(ahead, layout.n_channels),
         )
         self.output_dim = layout.n_channels
@@ -682,6 +710,16 @@ def _spec_of(
     """Return an architecture with the settings among some parameters."""
     names = [field.name for field in dataclasses.fields(architecture)]
     return architecture(**{name: parameters[name] for name in names})
+
+
+def _numbered(kind: str, number: int) -> tuple[str, ...]:
+    """Return names for columns that are matched by position."""
+    return tuple(f"{kind}_{column}" for column in range(number))
+
+
+def _of_each_component(names: tuple[str, ...], n_channels: int) -> tuple[str, ...]:
+    """Return the names of static covariates that every component has its own of."""
+    return tuple(f"{row}_{name}" for row in range(n_channels) for name in names)
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -7,6 +7,7 @@ finished batches.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +36,7 @@ __all__ = [
     "static_names",
 ]
 
-ADVICE_ON_SPAN = "Pass longer ones, with NaN where they are unknown."
+ADVICE_ON_SPAN = "Pass longer ones, NaN where they are unknown."
 
 
 @dataclass(frozen=True)
@@ -94,9 +95,9 @@ class SeriesList:
 
     def static(self) -> np.ndarray:
         """Return static covariates (I, rows, S), a row for each channel or for all."""
-        if not self.with_static or self.series[0].static_covariates is None:
-            return np.empty((len(self.series), 1, 0))
         values = [one.static_covariates_values(copy=False) for one in self.series]
+        if not self.with_static or all(one is None for one in values):
+            return np.empty((len(self.series), 1, 0))
         shapes = {None if one is None else one.shape for one in values}
         if len(shapes) > 1:
             raise CovariateError(
@@ -118,10 +119,15 @@ class SeriesList:
         shape = (int(lengths.sum()), self.series[0].n_components)
         values = np.full(shape, np.nan)
         for one, start in zip(self.series, starts, strict=True):
-            values[start : start + len(one)] = one.values(copy=False)
+            values[start : start + len(one)] = _values_of(one)
         weights = None
         if self.weights is not None:
             weights = self._aligned(self.weights, starts, lengths, "sample_weight")
+            if weights.shape[1] not in (1, shape[1]):
+                raise DataError(
+                    f"sample_weight has {weights.shape[1]} components, but the series "
+                    f"have {shape[1]}. Pass one for all, or one for each."
+                )
             weights = np.nan_to_num(np.broadcast_to(weights, shape))
             if (weights < 0).any():
                 raise DataError(
@@ -172,7 +178,7 @@ class SeriesList:
             first, last = max(offset, 0), min(offset + len(one), lengths[number])
             if first < last:
                 rows = slice(starts[number] + first, starts[number] + last)
-                array[rows] = one.values(copy=False)[first - offset : last - offset]
+                array[rows] = _values_of(one)[first - offset : last - offset]
         return array
 
     def check_span(
@@ -190,11 +196,20 @@ class SeriesList:
             ):
                 if is_missing:
                     series = self.series[number]
+                    label = "sample_weight" if name == "weights" else name
                     raise CovariateError(
-                        f"{name} of series {number} must cover "
+                        f"{label} of series {number} must cover "
                         f"{series.start_time() + step * series.freq}, but they go from "
                         f"{one.start_time()} to {one.end_time()}. {ADVICE_ON_SPAN}"
                     )
+
+
+def _values_of(series: TimeSeries) -> np.ndarray:
+    """Return the values of a series, medians where it holds samples."""
+    if series.n_samples == 1:
+        values: np.ndarray = series.values(copy=False)
+        return values
+    return np.asarray(np.median(series.all_values(copy=False), axis=2))
 
 
 def common_names(given: Sequence[TimeSeries] | None) -> tuple[str, ...] | None:
@@ -263,19 +278,22 @@ class InferenceBatch:
     def __init__(
         self,
         windows: WindowBatch,
+        components: torch.Tensor | None,
         dtype: torch.dtype,
         series_schema: list[dict[str, Any]],
         pred_time: list[Any],
     ) -> None:
         self.windows = windows
+        self.components = components  # (B, C), their order in the forecasts
         self.dtype = dtype
         self.series_schema = series_schema
         self.pred_time = pred_time
 
     def to(self, device: torch.device) -> InferenceBatch:
         """Return the batch on a device."""
-        windows = self.windows.to(device)
-        return InferenceBatch(windows, self.dtype, self.series_schema, self.pred_time)
+        moved = copy.copy(self)
+        moved.windows = self.windows.to(device)
+        return moved
 
 
 class _Samples:
@@ -328,7 +346,7 @@ class TrainingWindows(TorchTrainingDataset):
     layout : Layout
         What a window holds.
     stride : int
-        Steps between two windows of a series, counted from its end.
+        Steps between two windows of a series, counted from its last complete one.
     max_samples_per_ts : int or None
         Most windows of each series, the latest ones.
     """
@@ -354,10 +372,9 @@ class TrainingWindows(TorchTrainingDataset):
         self.has_weights = data.weights is not None
         self.series, self.steps = training_windows(self.samples.windows)[0]
         if stride > 1 or max_samples_per_ts is not None:
-            last = torch.zeros(len(lengths), dtype=torch.int64)
-            last = last.scatter_reduce(0, self.series, self.steps, "amax")
-            back = last[self.series] - self.steps
-            kept = back % stride == 0
+            complete = torch.tensor(lengths).sub(layout.reach).clamp_min(1)
+            back = complete[self.series] - self.steps
+            kept = (back >= 0) & (back % stride == 0)
             if max_samples_per_ts is not None:
                 kept &= back // stride < max_samples_per_ts
             self.series, self.steps = self.series[kept], self.steps[kept]
@@ -409,6 +426,8 @@ class InferenceWindows(TorchInferenceDataset):
     bounds : numpy.ndarray of shape (I, 2) or None
         First and last step that a window of each series ends before, as darts has them
         for optimised historical forecasts. ``None`` for the end of every series.
+    given : sequence of TimeSeries or None
+        The series with their components in the user's order, which forecasts keep.
     """
 
     def __init__(
@@ -418,6 +437,7 @@ class InferenceWindows(TorchInferenceDataset):
         n: int,
         stride: int = 0,
         bounds: np.ndarray | None = None,
+        given: Sequence[TimeSeries] | None = None,
     ) -> None:
         super().__init__()
         lengths = np.array([len(one) for one in data.series])
@@ -432,6 +452,13 @@ class InferenceWindows(TorchInferenceDataset):
                 for step in range(start, end + 1, stride)
             ]
         self.data, self.n = data, n
+        self.given = data.series if given is None else given
+        self.components = [
+            [list(ordered.components).index(name) for name in one.components]
+            if list(ordered.components) != list(one.components)
+            else None
+            for ordered, one in zip(data.series, self.given, strict=True)
+        ]
         ahead = layout.output_shift + n
         opens = np.maximum(first - layout.context, 0)
         data.check_span("past_covariates", opens, last)
@@ -476,9 +503,14 @@ class InferenceWindows(TorchInferenceDataset):
                 "nothing to forecast from. Leave that part out."
             )
         shift = self.samples.layout.output_shift
-        given = [self.data.series[number] for number, _ in origins]
+        given = [self.given[number] for number, _ in origins]
+        n_channels = windows.history.shape[2]
+        orders = [self.components[number] for number, _ in origins]
         return InferenceBatch(
             windows=windows,
+            components=None
+            if all(order is None for order in orders)
+            else torch.tensor([order or list(range(n_channels)) for order in orders]),
             dtype=torch.from_numpy(np.empty(0, self.samples.dtype)).dtype,
             series_schema=[one.schema(copy=False) for one in given],
             pred_time=[

@@ -324,7 +324,9 @@ def backend_likelihood(likelihood: TorchLikelihood | None) -> Likelihood:
 
 
 def words_of(likelihood: Likelihood) -> TorchLikelihood | None:
-    """Return darts' object for one of the backend's likelihoods."""
+    """Return darts' object for a network's likelihood."""
+    if isinstance(likelihood, DartsLikelihood):
+        return likelihood.likelihood
     if isinstance(likelihood, QuantileLikelihood):
         return QuantileRegression(list(likelihood.levels))
     return darts_likelihood(likelihood.name)

@@ -8,6 +8,7 @@ the backend's windows here, and the backend's model does the rest.
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import torch
@@ -222,12 +223,16 @@ class LSTMModule(PLForecastingModule):
             self.log(name, loss, batch_size=n_windows, prog_bar=True, sync_dist=True)
             return
         self._losses.append(loss.detach())
-        if trainer.is_last_batch:
-            mean = torch.stack(self._losses).mean()
-            self._losses.clear()
+        if trainer.is_last_batch or trainer.global_step + 1 == trainer.max_steps:
             self.log(
-                name, mean, on_step=False, on_epoch=True, batch_size=1, sync_dist=True
+                name,
+                torch.stack(self._losses).mean(),
+                on_step=False,
+                on_epoch=True,
+                batch_size=len(self._losses),
+                sync_dist=True,
             )
+            self._losses.clear()
 
     def _measure(self, parameters: Tensor, batch: TrainingBatch, metrics: Any) -> None:
         """Update metrics with medians in the user's units, where targets are known."""
@@ -272,15 +277,19 @@ class LSTMModule(PLForecastingModule):
     def configure_optimizers(self) -> Any:
         """Return the recipe's optimiser and schedule, or what the user asked for."""
         if self.optimizer_cls is torch.optim.Adam:
+            given = {"lr": Recipe.learning_rate, **self.optimizer_kwargs}
             is_mixed = "mixed" in str(self.trainer.precision)
-            given = {"lr": Recipe.learning_rate, "fused": not is_mixed}
-            self.optimizer_kwargs = {**given, **self.optimizer_kwargs}
+            if not is_mixed and not {"foreach", "differentiable"} & given.keys():
+                given.setdefault("fused", True)
+            self.optimizer_kwargs = given
         configured = super().configure_optimizers()
         if self.lr_scheduler_cls is not None:
             return configured
-        n_steps = int(self.trainer.estimated_stepping_batches)
+        n_steps = self.trainer.estimated_stepping_batches
+        if math.isinf(n_steps):
+            return configured
         scheduler = torch.optim.lr_scheduler.LambdaLR(
-            configured, lambda step: schedule(min(step, n_steps), n_steps)
+            configured, lambda step: schedule(min(step, int(n_steps)), int(n_steps))
         )
         return [configured], [{"scheduler": scheduler, "interval": "step"}]
 
@@ -302,6 +311,11 @@ class LSTMModule(PLForecastingModule):
             values = parameters[:, : self.pred_n].flatten(2)[None]
         else:
             values = self._paths(windows)
+        order = getattr(batch, "components", None)
+        if order is not None:
+            index = order.to(values.device)[None, :, None, :, None]
+            parts = values.unflatten(3, (order.shape[1], -1))
+            values = parts.take_along_dim(index, 3).flatten(3)
         if not values.isfinite().all():
             raise TrainingError(
                 "the network forecasts values that are not finite: it diverged in "
