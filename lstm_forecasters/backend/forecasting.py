@@ -116,7 +116,8 @@ def forecast(
     if ahead is None and n_blocks > 1:
         ahead = np.full((len(series), 0, len(model.layout.future_covariates)), np.nan)
     sample_paths = sample_paths and n_blocks > 1
-    chunk = max(1, WINDOWS_AT_A_TIME // N_PATHS) if sample_paths else WINDOWS_AT_A_TIME
+    n_copies = (N_PATHS if sample_paths else 1) * windows.n_components
+    chunk = max(1, WINDOWS_AT_A_TIME // n_copies)
     chunks: list[list[tuple[Likelihood, Tensor]]] = []
     for first in range(0, len(series), chunk):
         rows = slice(first, first + chunk)

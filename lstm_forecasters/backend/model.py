@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Generator, Tensor, nn
 
@@ -81,6 +83,15 @@ class ForecastModel(nn.Module):
         model.covariate_scales.fill_(1.0)
         draw_parameters(model.network, generator)
         return model
+
+    def _apply(self, fn: Any, recurse: bool = True) -> ForecastModel:
+        """Move or cast the weights; the statistics of the covariates stay float64."""
+        before = dict(self.named_buffers(recurse=False))
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch's
+        for name, values in before.items():
+            if not values.is_meta:
+                setattr(self, name, values.to(getattr(self, name).device))
+        return self
 
     def measure_covariates(self, panel: Panel) -> None:
         """Take location and scale of the covariates from the training data."""

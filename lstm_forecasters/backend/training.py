@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from lstm_forecasters.backend.features import NetworkInput
 from lstm_forecasters.backend.model import ForecastModel
-from lstm_forecasters.backend.windows import Layout, Windows
+from lstm_forecasters.backend.windows import Windows
 from lstm_forecasters.errors import TrainingError
 
 __all__ = [
@@ -93,9 +93,10 @@ def default_lookback(period: int, horizon: int, n_values: int) -> int:
     return (14 if plenty else 7) * period
 
 
-def batches_per_block(layout: Layout, batch_size: int) -> int:
+def batches_per_block(windows: Windows, batch_size: int) -> int:
     """Return how many batches to gather and normalise at a time."""
-    return max(1, BLOCK_CELLS // (batch_size * layout.context * layout.n_channels))
+    cells = batch_size * windows.layout.context * windows.n_components
+    return max(1, BLOCK_CELLS // cells)
 
 
 def training_windows(
@@ -250,7 +251,7 @@ class Trainer:
 
     def _batches(self) -> Iterator[NetworkInput]:
         """Yield one batch for every step, prepared several steps at a time."""
-        per_block = batches_per_block(self.windows.layout, self.batch_size)
+        per_block = batches_per_block(self.windows, self.batch_size)
         order = self._shuffled_rows()
         remaining = self.n_steps
         while remaining:

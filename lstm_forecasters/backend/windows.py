@@ -174,6 +174,7 @@ class Windows:
         reach: int | None = None,
     ) -> None:
         self.layout = layout
+        self.n_components = panel.values.shape[1]
         ahead = layout.reach if reach is None else reach
         self.lengths = panel.lengths
         n_series = len(panel.lengths)

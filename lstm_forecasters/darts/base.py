@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any, Self
 
@@ -81,6 +82,23 @@ LARGEST_SEED = 2**31 - 1
 
 _WITHOUT_NETWORK: ContextVar[bool] = ContextVar("without_network", default=False)
 """Whether a model is pickled without its network, which darts' files hold apart."""
+
+
+def _losing_nothing(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method that, when it raises an error, leaves the model as it was."""
+
+    @functools.wraps(method)
+    def kept(self: BaseLSTMModel, *args: Any, **kwargs: Any) -> Any:
+        before = dict(vars(self))
+        try:
+            return method(self, *args, **kwargs)
+        except Exception:
+            random_instance = self._random_instance
+            self.__dict__.clear()
+            self.__dict__.update(before, _random_instance=random_instance)
+            raise
+
+    return kept
 
 
 class BaseLSTMModel(MixedCovariatesTorchModel):
@@ -320,6 +338,9 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
 
     # -- training -----------------------------------------------------------------
 
+    fit = _losing_nothing(MixedCovariatesTorchModel.fit)
+    fit_from_dataset = _losing_nothing(MixedCovariatesTorchModel.fit_from_dataset)
+
     def _create_model(self, train_sample: TorchTrainingSample) -> LSTMModule:
         """Return the module for samples of some shape."""
 
@@ -350,7 +371,14 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
             folder = os.path.join(self.work_dir, self.model_name)  # noqa: PTH118
             self.save(os.path.join(folder, INIT_MODEL_NAME))  # noqa: PTH118
         self._setup_finetuning(module)
+        module.series_dtype = self._series_dtype
         return module
+
+    @property
+    def _series_dtype(self) -> torch.dtype:
+        """Type of the training series."""
+        dtype = self.train_sample.past_target.dtype
+        return torch.from_numpy(np.empty(0, dtype)).dtype
 
     def _setup_for_train(
         self,
@@ -389,7 +417,9 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
                 if isinstance(train_dataset, TrainingWindows)
                 else covariates_of_samples(train_dataset)
             )
-        if dataloader_kwargs is None and isinstance(train_dataset, TrainingWindows):
+        datasets = [one for one in (train_dataset, val_dataset) if one is not None]
+        are_ours = all(isinstance(one, TrainingWindows) for one in datasets)
+        if dataloader_kwargs is None and are_ours:
             setup["datamodule"] = WindowsDataModule(
                 train_dataset, val_dataset, self.batch_size, module
             )
@@ -421,6 +451,8 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
         if trainer is not None:
             return trainer
         params = {**TRAINER_DEFAULTS, **self.trainer_params}
+        if torch.backends.mps.is_available():  # it knows no float64
+            params.setdefault("accelerator", "cpu")
         callbacks = params.get("callbacks") or []
         if any(isinstance(callback, ProgressBar) for callback in callbacks):
             params["enable_progress_bar"] = True
@@ -445,7 +477,7 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
         """Train; on Ctrl-C keep the network so far, and raise KeyboardInterrupt."""
         is_main = threading.current_thread() is threading.main_thread()
         handler = signal.getsignal(signal.SIGINT) if is_main else None
-        was_fitted, is_watched = self._fit_called, trainer.progress_bar_callback
+        is_watched = trainer.progress_bar_callback
         try:
             with quietly(is_watched is not None):
                 super()._train(trainer, model, datamodule, load_best)
@@ -456,9 +488,6 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
                 signal.signal(signal.SIGINT, handler)
             self.model, self.trainer = model, trainer
             raise KeyboardInterrupt from None
-        except BaseException:
-            self._fit_called = was_fitted and self.model is not None
-            raise
         if not all(one.isfinite().all() for one in self.network_.parameters()):
             raise TrainingError(
                 "training diverged: the network's weights are no longer finite. Fit a "
@@ -481,6 +510,9 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
         check_integer("n", n, 1)
         if batch_size is None and self.batch_size in (None, self._own_batch_size):
             batch_size = WINDOWS_AT_A_TIME
+            if isinstance(dataset, InferenceWindows):
+                n_components = dataset.samples.windows.n_components
+                batch_size = max(1, batch_size // n_components)
         setup: dict[str, Any] = super()._setup_for_predict(
             n=n,
             dataset=dataset,
@@ -534,6 +566,17 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
         network = state.get("model")
         super().__setstate__(state)
         self.model = network
+
+    def load_weights_from_checkpoint(
+        self, *args: Any, skip_checks: bool = False, **kwargs: Any
+    ) -> None:
+        """Load weights, as darts does, where the season that they learnt is known."""
+        if skip_checks and self.model_params["season_length"] is None:
+            raise ParameterError(
+                "with skip_checks=True the season of the weights is not read. Construct "
+                "the model with season_length, or leave skip_checks out."
+            )
+        super().load_weights_from_checkpoint(*args, skip_checks=skip_checks, **kwargs)
 
     def _check_ckpt_parameters(self, tfm_save: BaseLSTMModel) -> None:
         """Check a saved model's parameters, and take up its names and its season."""
@@ -645,8 +688,10 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
             **self.pl_module_params,
         )
         module.network.load_state_dict(network.state_dict())
+        module.series_dtype = self._series_dtype
         self._module_name = type(module).__name__
         self._module_path = type(module).__module__
+        self.encoders = self.initialize_encoders()
         self.model = module.eval()
         self._fit_called = True
         self._update_covariates_use()

@@ -133,6 +133,11 @@ class SeriesList:
                 raise DataError(
                     f"sample_weight must not be negative, got {weights.min():.6g}."
                 )
+            if not weights.any():
+                raise DataError(
+                    "sample_weight is 0 or NaN everywhere: there is nothing to learn "
+                    "from. Pass weights above 0 for some of the values."
+                )
         covariates = {
             name: self._aligned(given, starts, lengths, name)
             for name in ("past_covariates", "future_covariates")
@@ -216,15 +221,20 @@ def common_names(given: Sequence[TimeSeries] | None) -> tuple[str, ...] | None:
     """Return the components' names, None where the series do not agree on them."""
     if given is None:
         return None
-    names = {tuple(map(str, one.components)) for one in given}
-    return names.pop() if len(names) == 1 else None
+    return _agreed([tuple(map(str, one.components)) for one in given])
 
 
 def static_names(series: Sequence[TimeSeries]) -> tuple[str, ...] | None:
     """Return the names of static covariates, None where series do not agree on them."""
     given = [one.static_covariates for one in series]
-    names = {None if one is None else tuple(map(str, one.columns)) for one in given}
-    return names.pop() if len(names) == 1 else None
+    if any(one is None for one in given):
+        return None
+    return _agreed([tuple(map(str, one.columns)) for one in given])
+
+
+def _agreed(names: Sequence[tuple[str, ...]]) -> tuple[str, ...] | None:
+    """Return the first names where all others are the same, in any order."""
+    return names[0] if len({tuple(sorted(one)) for one in names}) == 1 else None
 
 
 def offset_of(one: TimeSeries, series: TimeSeries, name: str, number: int) -> int:

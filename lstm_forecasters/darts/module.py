@@ -8,6 +8,7 @@ the backend's windows here, and the backend's model does the rest.
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 from typing import Any
 
@@ -77,6 +78,7 @@ class LSTMModule(PLForecastingModule):
             backend_likelihood(self.likelihood),
             self.generator,
         )
+        self.series_dtype = torch.float32  # what an exported graph takes and gives
         self.pred_seed = 0
         self._epochs_trained = 0
         self._losses: list[Tensor] = []
@@ -95,6 +97,17 @@ class LSTMModule(PLForecastingModule):
         """Return the likelihood's parameters (B, H, C, K) in the user's units."""
         parameters, _ = self.network.forecast(self._windows(x_in))
         return PLModuleOutput(prediction=parameters.to(x_in.past_target.dtype))
+
+    def _onnx_wrapper(self, input_sample: PLModuleInput) -> Any:
+        """Return what is exported: a graph for series of the training series' type."""
+        names = (field.name for field in dataclasses.fields(input_sample))
+        given = {name: getattr(input_sample, name) for name in names}
+        cast = {
+            name: value.to(self.series_dtype)
+            for name, value in given.items()
+            if isinstance(value, Tensor)
+        }
+        return super()._onnx_wrapper(input_sample.replace(**cast))
 
     def _windows(
         self,
@@ -307,7 +320,8 @@ class LSTMModule(PLForecastingModule):
         else:
             windows, dtype = self._windows(batch, self.pred_n), batch.past_target.dtype
         if self.predict_likelihood_parameters:
-            parameters, _ = self.network.forecast(windows)
+            generator = Generator().manual_seed(self.pred_seed)
+            parameters, _ = self.network.forecast(windows, generator=generator)
             values = parameters[:, : self.pred_n].flatten(2)[None]
         else:
             values = self._paths(windows)
@@ -338,6 +352,7 @@ class LSTMModule(PLForecastingModule):
         )
         windows = WindowBatch(**{**vars(windows), "future_covariates": future})
         n_copies = n_paths if n_blocks > 1 or self.pred_mc_dropout else 1
+        n_copies *= windows.history.shape[2]
         found = []
         for some in windows.split(max(1, WINDOWS_AT_A_TIME // n_copies)):
             blocks = walk(
@@ -374,6 +389,7 @@ class LSTMModule(PLForecastingModule):
         super().on_save_checkpoint(checkpoint)
         checkpoint["generator_state"] = self.generator.get_state()
         checkpoint["epochs_trained"] = self._epochs_trained
+        checkpoint["series_dtype"] = self.series_dtype
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore what resuming needs beside the weights."""
@@ -382,6 +398,7 @@ class LSTMModule(PLForecastingModule):
         self.val_criterion = copy.deepcopy(self.criterion)
         self.generator.set_state(checkpoint["generator_state"].cpu())
         self._epochs_trained = checkpoint["epochs_trained"]
+        self.series_dtype = checkpoint["series_dtype"]
 
     def to_dtype(self, dtype: torch.dtype) -> None:
         """Cast the module, unless it is of that type: statistics stay float64."""
@@ -389,15 +406,15 @@ class LSTMModule(PLForecastingModule):
             super().to_dtype(dtype)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state with the generator as an array."""
+        """Return the state with the generator as an array, for other processes too."""
         state: dict[str, Any] = super().__getstate__()
-        state["generator"] = self.generator.get_state()
+        state["generator"] = self.generator.get_state().numpy()
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore the state."""
         generator = Generator()
-        generator.set_state(state.pop("generator"))
+        generator.set_state(torch.from_numpy(state.pop("generator")))
         super().__setstate__(state)
         self.generator = generator
 
