@@ -1,14 +1,18 @@
 """What series may be like: components in any order, samples, static covariates."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
-from darts import TimeSeries
+import torch
+from darts import TimeSeries, concatenate
 from darts.utils.likelihood_models.torch import LaplaceLikelihood
 from pytorch_lightning.callbacks import EarlyStopping
 
+from lstm_forecasters.backend.training import batches_per_block
 from lstm_forecasters.darts import VanillaLSTMModel
-from lstm_forecasters.errors import CovariateError
+from lstm_forecasters.errors import CovariateError, DataError, ParameterError
 
 N_STEPS = 60
 
@@ -167,3 +171,98 @@ def test_the_user_chooses_how_adam_steps(small, monthly, kwargs):
     group = model.trainer.optimizers[0].param_groups[0]
     for name, value in kwargs.items():
         assert group[name if name != "lr" else "initial_lr"] == value
+
+
+def test_names_may_come_in_another_order_in_each_series(small, monthly):
+    def covariates(seed):
+        both = [
+            monthly(seed=seed + one, columns=[name]) for one, name in enumerate("xz")
+        ]
+        return both[0].stack(both[1])
+
+    first, second = covariates(1), covariates(11)
+    turned = second[["z", "x"]]
+    series = [monthly(), monthly(seed=5)]
+    models = [
+        VanillaLSTMModel(**small).fit(series, past_covariates=[first, one])
+        for one in (second, turned)
+    ]
+    forecasts = [
+        model.predict(4, series=series[1], past_covariates=one).values()
+        for model, one in zip(models, (second, turned), strict=True)
+    ]
+    np.testing.assert_allclose(*forecasts, rtol=1e-6)
+
+
+def test_a_refused_fit_loses_nothing(small, monthly, pair):
+    covariate = monthly(seed=1, columns=["x"])
+    model = VanillaLSTMModel(**small).fit(monthly(), past_covariates=covariate)
+    expected = model.predict(4).values()
+    for series, past in ((pair, covariate), (monthly(), covariate[:30])):
+        with pytest.raises(ValueError, match=r"dimension|must cover"):
+            model.fit(series, past_covariates=past)
+        np.testing.assert_array_equal(model.predict(4).values(), expected)
+
+
+def test_a_refused_first_fit_leaves_an_unfitted_model(small, monthly):
+    model = VanillaLSTMModel(**small)
+    with pytest.raises(CovariateError):
+        model.fit(monthly(), past_covariates=monthly()[:20])
+    with pytest.raises(ValueError, match="must be fit"):
+        model.predict(3, series=monthly())
+    model.fit(monthly())
+    assert model.predict(3).n_timesteps == 3
+
+
+def test_weights_of_zero_are_refused(small, monthly):
+    weights = monthly() * 0.0
+    with pytest.raises(DataError, match="0 or NaN everywhere"):
+        VanillaLSTMModel(**small).fit(monthly(), sample_weight=weights)
+
+
+def test_a_network_meets_the_encoders_of_its_new_model(small, monthly):
+    encoders = {"cyclic": {"future": ["month"]}}
+    model = VanillaLSTMModel(add_encoders=encoders, **small).fit(monthly())
+    other = VanillaLSTMModel.from_network(model.network_, add_encoders=encoders)
+    expected = model.predict(9).values()
+    found = other.predict(9, series=monthly()).values()
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "64-true"])
+def test_statistics_of_covariates_stay_exact(small, monthly, precision):
+    covariate = monthly(level=1e6, seed=1, columns=["x"])
+    trainer = {"precision": precision}
+    model = VanillaLSTMModel(pl_trainer_kwargs=trainer, **small)
+    model.fit(monthly(), past_covariates=covariate)
+    means = model.network_.covariate_means
+    assert means.dtype == torch.float64
+    assert means.item() == pytest.approx(covariate.values().mean(), rel=1e-12)
+
+
+def test_weights_without_their_season_are_refused(small, monthly, tmp_path):
+    path = str(tmp_path / "model.pt")
+    VanillaLSTMModel(**small).fit(monthly()).save(path)
+    with pytest.raises(ParameterError, match="season"):
+        VanillaLSTMModel(**small).load_weights(path, False, skip_checks=True)
+    other = VanillaLSTMModel(season_length=12, **small)
+    other.load_weights(path, False, skip_checks=True)
+    assert other.network_.layout.period == 12
+
+
+def test_a_module_can_be_shared_with_processes(small, monthly):
+    model = VanillaLSTMModel(**small).fit(monthly())
+    state = model.model.__getstate__()
+    assert isinstance(state["generator"], np.ndarray)
+    other = pickle.loads(pickle.dumps(model.model))
+    expected = model.model.generator.get_state()
+    torch.testing.assert_close(other.generator.get_state(), expected)
+
+
+def test_wide_targets_are_forecast_a_few_windows_at_a_time(small, monthly):
+    wide = concatenate([monthly(seed=one) for one in range(40)], axis=1)
+    model = VanillaLSTMModel(**{**small, "batch_size": None}).fit(wide)
+    dataset = model._build_inference_dataset(6, [wide], None, None)
+    setup = model._setup_for_predict(6, dataset)
+    assert setup["datamodule"].batch_size == 1024 // 40
+    assert batches_per_block(dataset.samples.windows, 16) == 2**17 // (16 * 12 * 40)
