@@ -78,6 +78,8 @@ TRAINER_DEFAULTS: dict[str, Any] = {
 }
 """Settings of the Lightning trainer, where ``pl_trainer_kwargs`` has no others."""
 
+EMPTY_LIST = "the list of series is empty. Pass a TimeSeries at least."
+
 LARGEST_SEED = 2**31 - 1
 
 _WITHOUT_NETWORK: ContextVar[bool] = ContextVar("without_network", default=False)
@@ -99,6 +101,21 @@ def _losing_nothing(method: Callable[..., Any]) -> Callable[..., Any]:
             raise
 
     return kept
+
+
+def _of_some_series(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a forecasting method that looks at horizon and series first."""
+
+    @functools.wraps(method)
+    def checked(
+        self: BaseLSTMModel, n: int, series: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
+        check_integer("n", n, 1)
+        if isinstance(series, list | tuple) and not series:
+            raise DataError(EMPTY_LIST)
+        return method(self, n, series, *args, **kwargs)
+
+    return checked
 
 
 class BaseLSTMModel(MixedCovariatesTorchModel):
@@ -186,7 +203,7 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
     def _setup_for_fit_from_dataset(self, **kwargs: Any) -> Any:
         """Set up a fit on series, whose names a new network learns."""
         if not kwargs["series"]:
-            raise DataError("the list of series is empty. Pass a TimeSeries at least.")
+            raise DataError(EMPTY_LIST)
         if self.model is None:
             self._names = None
         with quietly(kwargs.get("verbose")):
@@ -497,6 +514,8 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
 
     # -- forecasting --------------------------------------------------------------
 
+    predict = _of_some_series(MixedCovariatesTorchModel.predict)
+
     def _setup_for_predict(
         self,
         n: int,
@@ -573,8 +592,8 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
         """Load weights, as darts does, where the season that they learnt is known."""
         if skip_checks and self.model_params["season_length"] is None:
             raise ParameterError(
-                "with skip_checks=True the season of the weights is not read. Construct "
-                "the model with season_length, or leave skip_checks out."
+                "with skip_checks=True the season of the weights is not read. "
+                "Construct the model with season_length, or leave skip_checks out."
             )
         super().load_weights_from_checkpoint(*args, skip_checks=skip_checks, **kwargs)
 

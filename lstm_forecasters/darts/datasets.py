@@ -51,10 +51,6 @@ class SeriesList:
 
     def __post_init__(self) -> None:
         """Refuse lists that do not belong together."""
-        if not self.series:
-            raise DataError(
-                "the list of series is empty. Pass at least one TimeSeries."
-            )
         for name in ("past_covariates", "future_covariates", "weights"):
             given = getattr(self, name)
             if given is not None and len(given) != len(self.series):

@@ -1,0 +1,346 @@
+"""One backend: darts' models train and forecast as the backend does by itself."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from darts import concatenate
+from darts.utils.data import SequentialTorchInferenceDataset
+from darts.utils.data import SequentialTorchTrainingDataset as DartsTrainingDataset
+from darts.utils.data.torch_datasets.utils import (
+    PLModuleInput,
+    TorchTrainingBatch,
+    _batch_collate_fn_train,
+)
+from numpy.testing import assert_allclose, assert_array_equal
+from pytorch_lightning import Callback
+from torch import Generator
+
+from lstm_forecasters.backend import training
+from lstm_forecasters.backend.forecasting import forecast, walk
+from lstm_forecasters.backend.training import Recipe, Trainer, schedule
+from lstm_forecasters.backend.windows import Panel, Windows
+from lstm_forecasters.darts import StackedLSTMModel, VanillaLSTMModel
+from lstm_forecasters.darts.loading import WindowsLoader, prepare
+
+N_STEPS = 20
+
+
+class Recorder(Callback):
+    """Note the weights at the start, and every batch and its loss."""
+
+    def __init__(self):
+        self.start = None
+        self.batches, self.losses, self.gradients = [], [], []
+
+    def on_train_start(self, trainer, pl_module):
+        self.start = copy.deepcopy(pl_module.network.state_dict())
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.batches.append(batch)
+        self.losses.append(outputs["loss"].item())
+
+    def on_before_optimizer_step(self, trainer, pl_module, optimizer):
+        self.gradients.append(gradient_of(pl_module.network).clone())
+
+
+def gradient_of(network):
+    """Return the gradient as one vector, before it is clipped."""
+    return torch.cat([one.grad.flatten() for one in network.parameters()])
+
+
+def panel_of(*series, **arrays):
+    """Return the backend's panel of some series."""
+    return Panel(
+        values=np.concatenate([one.values() for one in series]),
+        lengths=np.array([len(one) for one in series]),
+        **arrays,
+    )
+
+
+def backend_windows(model, *series, **arrays):
+    """Return the backend's windows of some series, as a model reads them."""
+    return Windows(panel_of(*series, **arrays), model.network_.layout)
+
+
+def at_most_steps(n_steps=N_STEPS, *callbacks, **settings):
+    """Return settings of a model that trains for some steps and tells of them."""
+    kwargs = {"max_steps": n_steps, "callbacks": list(callbacks), **settings}
+    return {"n_epochs": None, "pl_trainer_kwargs": kwargs}
+
+
+@pytest.fixture
+def two(monthly):
+    """Two series of two components, of unequal lengths and levels."""
+    return [
+        concatenate([monthly(length, level, seed), monthly(length, 5.0, 9)], axis=1)
+        for seed, (length, level) in enumerate([(50, 100.0), (44, 2000.0)])
+    ]
+
+
+# -- forecasts ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [4, 6, 15])
+def test_points_are_those_of_the_backend(make, two, n):
+    model = make(n_epochs=1).fit(two)
+    windows = backend_windows(model, *two)
+    expected = forecast(model.network_, windows, *windows.cutoffs(), n).points()
+    found = np.stack([one.values() for one in model.predict(n, two)])
+    assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_quantiles_are_those_of_the_backend(make, two):
+    model = make(n_epochs=1, likelihood="quantile").fit(two)
+    windows = backend_windows(model, *two)
+    found = model.predict(6, two, predict_likelihood_parameters=True)
+    found = np.stack([one.values() for one in found])
+    ahead = forecast(model.network_, windows, *windows.cutoffs(), 15)
+    expected = ahead.quantiles(np.array(model.likelihood.quantiles))[:, :6]
+    assert_allclose(found.reshape(2, 6, 2, 7), expected, rtol=1e-6)
+    medians = np.stack([one.values() for one in model.predict(15, two)])
+    assert_allclose(medians, ahead.points(), rtol=1e-6)
+
+
+def test_sampled_paths_are_those_of_the_backend(make, two):
+    model = make(n_epochs=1, likelihood="normal").fit(two)
+    network, windows = model.network_, backend_windows(model, *two)
+    found = model.predict(15, two, num_samples=20, random_state=1)
+    found = np.stack([one.all_values() for one in found])
+    batch = windows.gather(*map(torch.from_numpy, windows.cutoffs()))
+    generator = Generator().manual_seed(model.model.pred_seed)
+    with torch.no_grad():
+        blocks = walk(network, batch, 3, n_paths=20, generator=generator)
+        paths = torch.cat([values for _, values in blocks], 1)[:, :15]
+    expected = paths.unflatten(0, (2, 20)).movedim(1, -1).numpy()
+    assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_forecasts_with_covariates_are_those_of_the_backend(make, monthly):
+    past, future = monthly(60, 3.0, 5), monthly(60, 7.0, 6)
+    series = monthly(60)[:45].with_static_covariates(
+        monthly(3).to_dataframe().reset_index(drop=True).iloc[:1] * 0 + 2.0
+    )
+    model = make(n_epochs=1).fit(
+        series, past_covariates=past[:45], future_covariates=future
+    )
+    found = model.predict(
+        6, series, past_covariates=past[:45], future_covariates=future
+    ).values()
+    windows = backend_windows(
+        model,
+        series,
+        past_covariates=past[:45].values(),
+        future_covariates=future[:45].values(),
+        static_covariates=np.full((1, 1), 2.0),
+    )
+    ahead = future[45:51].values()[None]
+    expected = forecast(model.network_, windows, *windows.cutoffs(), 6, ahead=ahead)
+    assert_allclose(found, expected.points()[0], rtol=1e-6)
+
+
+def test_forward_equals_predict(make, monthly):
+    """So whatever calls the module itself, an exported graph, say, sees the same."""
+    series, future = monthly(50), monthly(80, 7.0, 6)
+    model = make(likelihood="normal").fit(series, future_covariates=future)
+    found = model.predict(
+        6, future_covariates=future, predict_likelihood_parameters=True
+    )
+    x_in = PLModuleInput(
+        past_target=torch.from_numpy(series.values()[None, -12:]),
+        historic_future_covariates=torch.from_numpy(future.values()[None, 38:50]),
+        future_covariates=torch.from_numpy(future.values()[None, 50:56]),
+    )
+    with torch.no_grad():
+        out = model.model(x_in).prediction
+    assert out.shape == (1, 6, 1, 2)
+    assert out.dtype == torch.float64
+    assert_allclose(out[0, :, 0], found.values(), rtol=1e-6)
+
+
+# -- training -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("likelihood", [None, "quantile", "normal", "student_t"])
+def test_lightning_trains_as_the_backend_does(make, two, likelihood):
+    """Equal weights, batches, optimiser and schedule: equal losses for 20 steps."""
+    recorder = Recorder()
+    model = make(likelihood=likelihood, **at_most_steps(N_STEPS, recorder)).fit(two)
+    assert len(recorder.losses) == N_STEPS
+
+    network = copy.deepcopy(model.network_)
+    network.load_state_dict(recorder.start)
+    network.train()
+    recipe = Recipe(max_steps=N_STEPS, batch_size=16)
+    trainer = Trainer(network, backend_windows(model, *two), recipe, Generator())
+    optimizer = torch.optim.Adam(
+        network.parameters(), lr=recipe.learning_rate, fused=True
+    )
+    losses = []
+    for step, batch in enumerate(recorder.batches):
+        rate = recipe.learning_rate * schedule(step, N_STEPS)
+        optimizer.param_groups[0]["lr"] = rate
+        losses.append(trainer.step(optimizer, batch.columns).item())
+    assert_allclose(recorder.losses, losses, rtol=1e-5)
+    assert losses[-1] < losses[0]
+    for name, values in network.state_dict().items():
+        ours = model.network_.state_dict()[name]
+        torch.testing.assert_close(ours, values, rtol=1e-3, atol=1e-5, msg=name)
+
+
+def test_batches_hold_every_window_of_the_backend_once(two):
+    model = VanillaLSTMModel(12, 6, hidden_size=4, n_epochs=1, batch_size=16).fit(two)
+    dataset = model._build_train_dataset(two, None, None, None, None)
+    loader = WindowsLoader(dataset, 16, model.model, shuffle=True)
+    found = torch.cat([batch.columns.history for batch in loader])
+    windows = backend_windows(model, *two)
+    series, steps = training.training_windows(windows)[0]
+    every = windows.gather(series, steps, with_target=True)
+    expected = model.network_.prepare(every).history
+    assert len(loader) == -(-len(series) // 16)
+    assert len(found) == len(expected) == 2 * len(series)
+
+    def in_order(histories):
+        rows = histories.flatten(1).numpy()
+        return rows[np.lexsort(rows.T)]
+
+    assert_array_equal(in_order(found), in_order(expected))
+
+
+def test_each_epoch_has_an_order_of_its_own(monthly):
+    orders = []
+
+    class Order(Callback):
+        def on_train_epoch_start(self, trainer, pl_module):
+            orders.append(trainer.train_dataloader._order().tolist())
+
+    kwargs = {"callbacks": [Order()]}
+    for seed in (1, 1, 2):
+        VanillaLSTMModel(
+            12,
+            6,
+            hidden_size=4,
+            n_epochs=3,
+            random_state=seed,
+            pl_trainer_kwargs=kwargs,
+        ).fit(monthly())
+    first, second, third, *again = orders
+    assert again[:3] == [first, second, third]
+    assert len({tuple(order) for order in (first, second, third, again[3])}) == 4
+    assert all(sorted(order) == sorted(first) for order in orders)
+
+
+# -- darts' own datasets ------------------------------------------------------------
+
+
+@pytest.fixture
+def known(monthly):
+    """A series with covariates of every kind, and arguments of darts' datasets."""
+    static = monthly(1).to_dataframe().reset_index(drop=True)
+    return {
+        "series": monthly(50).with_static_covariates(static),
+        "past_covariates": monthly(50, 3.0, 5),
+        "future_covariates": monthly(50, 7.0, 6),
+    }
+
+
+@pytest.mark.parametrize("likelihood", [None, "normal"])
+def test_darts_training_dataset_gives_the_same_loss(make, known, likelihood):
+    model = make(n_epochs=1, likelihood=likelihood).fit(**known)
+    module, network = model.model, model.network_
+    theirs = DartsTrainingDataset(**known, input_chunk_length=12, output_chunk_length=6)
+    batch = _batch_collate_fn_train([theirs[row] for row in range(len(theirs))])
+    assert isinstance(batch, TorchTrainingBatch)
+    ours = model._build_train_dataset(
+        [known["series"]],
+        [known["past_covariates"]],
+        [known["future_covariates"]],
+        None,
+        None,
+    )
+    full = (ours.steps >= 12) & (ours.steps <= 44)
+    assert int(full.sum()) == len(theirs) == 33
+    losses = []
+    for windows in (module._windows(batch), ours.gather(full.nonzero()[:, 0])):
+        prepared = prepare(network, windows)
+        losses.append(module._loss(prepared, module.train_criterion, ()).item())
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+
+
+def test_a_model_is_trained_by_darts_training_dataset(make, known):
+    dataset = DartsTrainingDataset(
+        **known, input_chunk_length=12, output_chunk_length=6
+    )
+    before = {}
+
+    class Start(Callback):
+        def on_train_start(self, trainer, pl_module):
+            before.update(copy.deepcopy(pl_module.network.state_dict()))
+
+    model = make(pl_trainer_kwargs={"callbacks": [Start()]})
+    model.fit_from_dataset(dataset)
+    after = model.network_.state_dict()
+    moved = [name for name in after if not torch.equal(after[name], before[name])]
+    assert {name.split(".")[0] for name in moved} == {"network"}
+    means = model.network_.covariate_means
+    # windows repeat the values in the middle of a series
+    expected = [one.values().mean() for one in list(known.values())[1:]]
+    assert_allclose(means[:2], expected, rtol=0.2)
+    static = known["series"].static_covariates_values()[0]
+    assert_allclose(means[2:], static, rtol=1e-6)
+
+
+def test_darts_inference_dataset_gives_the_same_forecast(make, known, monthly):
+    known["future_covariates"] = monthly(60, 7.0, 6)
+    model = make(n_epochs=1).fit(**known)
+    for n in (3, 6):
+        dataset = SequentialTorchInferenceDataset(
+            **known, n=n, input_chunk_length=12, output_chunk_length=6
+        )
+        found = model.predict_from_dataset(n, dataset)[0]
+        assert_allclose(found.values(), model.predict(n, **known).values(), rtol=1e-6)
+        assert found.time_index.equals(model.predict(n, **known).time_index)
+
+
+# -- micro-batches ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+@pytest.mark.parametrize("likelihood", [None, "quantile"])
+def test_micro_batches_give_the_same_gradients(
+    make, two, monkeypatch, likelihood, accumulate
+):
+    recorders = []
+    for cells in (2**19, 300):
+        monkeypatch.setattr(training, "MICRO_BATCH_CELLS", cells)
+        recorders.append(Recorder())
+        settings = at_most_steps(4, recorders[-1], accumulate_grad_batches=accumulate)
+        optimizer = {"optimizer_cls": torch.optim.SGD, "optimizer_kwargs": {"lr": 0.0}}
+        model = make(likelihood=likelihood, **settings, **optimizer).fit(two)
+    whole, parts = recorders
+    assert training.micro_batch_size(model.network_, parts.batches[0].columns) < 9
+    assert len(whole.losses) == (4 if accumulate == 1 else 10)  # of 5 in each epoch
+    assert_allclose(parts.losses, whole.losses, rtol=1e-5)
+    assert len(whole.gradients) == len(parts.gradients) == 4
+    for one, other in zip(whole.gradients, parts.gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_micro_batches_weigh_windows_as_the_whole_batch_does(monthly, monkeypatch):
+    """Windows at the end of a series have fewer targets, and count for less."""
+    weights = monthly(60, 30.0)
+    recorders = []
+    for cells in (2**19, 300):
+        monkeypatch.setattr(training, "MICRO_BATCH_CELLS", cells)
+        recorders.append(Recorder())
+        StackedLSTMModel(
+            12,
+            6,
+            hidden_size=8,
+            batch_size=52,
+            random_state=1,
+            **at_most_steps(3, recorders[-1]),
+        ).fit(monthly(), sample_weight=weights)
+    whole, parts = recorders
+    assert_allclose(parts.losses, whole.losses, rtol=1e-4)
