@@ -175,7 +175,9 @@ class LSTMModule(PLForecastingModule):
         size = len(batch.target)
         if self.trainer.world_size == 1:
             size = micro_batch_size(self.network, batch.columns)
-        if size == len(batch.target):
+            folded = batch.n_channels if self.network.layout.n_channels == 1 else 1
+            size = max(1, size // folded) * folded  # a window's channels stay together
+        if size >= len(batch.target):
             loss = self._loss(batch, criterion, metrics)
         else:
             loss = self._loss_in_parts(list(batch.split(size)), criterion, metrics)
@@ -201,7 +203,7 @@ class LSTMModule(PLForecastingModule):
         All but the last part are led back at once, and ``backward`` adds what they
         gave: the LSTM's workspaces stay small enough for the C allocator to keep.
         """
-        weights = torch.stack([part.weight.sum() for part in parts])
+        weights = torch.stack([part.columns.weight.sum() for part in parts])
         shares = weights / weights.sum().clamp_min(1e-12)
         parameters = [one for one in self.parameters() if one.requires_grad]
         value = torch.zeros(())

@@ -6,10 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import torchmetrics
 from darts import TimeSeries, concatenate
-from darts.utils.likelihood_models.torch import LaplaceLikelihood
+from darts.utils.likelihood_models.torch import (
+    GaussianLikelihood,
+    LaplaceLikelihood,
+)
 from pytorch_lightning.callbacks import EarlyStopping
 
+from lstm_forecasters.backend import training
 from lstm_forecasters.backend.training import batches_per_block
 from lstm_forecasters.darts import VanillaLSTMModel
 from lstm_forecasters.errors import CovariateError, DataError, ParameterError
@@ -266,3 +271,22 @@ def test_wide_targets_are_forecast_a_few_windows_at_a_time(small, monthly):
     setup = model._setup_for_predict(6, dataset)
     assert setup["datamodule"].batch_size == 1024 // 40
     assert batches_per_block(dataset.samples.windows, 16) == 2**17 // (16 * 12 * 40)
+
+
+@pytest.mark.parametrize("likelihood", [None, GaussianLikelihood(prior_sigma=[1.0, 9])])
+def test_parts_of_a_batch_keep_the_components_together(
+    small, pair, monkeypatch, likelihood
+):
+    found = []
+    for cells in (2**19, 12 * 8 * 5):  # 5 of the 32 windows of a batch, 4 if paired
+        monkeypatch.setattr(training, "MICRO_BATCH_CELLS", cells)
+        metric = torchmetrics.MeanAbsoluteError()
+        model = VanillaLSTMModel(likelihood=likelihood, torch_metrics=metric, **small)
+        model.fit(pair)
+        found.append({key: float(one) for key, one in metrics_of(model).items()})
+    assert found[0] == pytest.approx(found[1], rel=1e-2)  # priors weigh each part
+
+
+def metrics_of(model):
+    """Return what a fit logged."""
+    return model.trainer.callback_metrics
