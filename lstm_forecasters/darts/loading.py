@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import torch
-from pytorch_lightning import LightningDataModule
+from pytorch_lightning import LightningDataModule, LightningModule
 from torch import Generator, Tensor
 
 from lstm_forecasters.backend.features import (
@@ -24,9 +23,6 @@ from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.backend.training import batches_per_block
 from lstm_forecasters.backend.windows import WindowBatch
 from lstm_forecasters.darts.datasets import TrainingWindows
-
-if TYPE_CHECKING:
-    from lstm_forecasters.darts.module import LSTMModule
 
 __all__ = ["TrainingBatch", "WindowsDataModule", "prepare"]
 
@@ -92,8 +88,8 @@ class WindowsLoader:
         The windows.
     batch_size : int
         Windows of each step.
-    module : LSTMModule
-        What prepares them; its seed and its number of epochs give their order.
+    module : LightningModule
+        Its network prepares them; its seed and its number of epochs give their order.
     shuffle : bool
         Whether the order is random.
     """
@@ -102,7 +98,7 @@ class WindowsLoader:
         self,
         dataset: TrainingWindows,
         batch_size: int,
-        module: LSTMModule,
+        module: LightningModule,
         *,
         shuffle: bool,
     ) -> None:
@@ -148,7 +144,7 @@ class WindowsDataModule(LightningDataModule):
         The windows.
     batch_size : int
         Windows of each step.
-    module : LSTMModule
+    module : LightningModule
         What prepares them.
     """
 
@@ -157,7 +153,7 @@ class WindowsDataModule(LightningDataModule):
         train_dataset: TrainingWindows,
         val_dataset: TrainingWindows | None,
         batch_size: int,
-        module: LSTMModule,
+        module: LightningModule,
     ) -> None:
         super().__init__()
         self.train_dataset = train_dataset
