@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-import signal
-import threading
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any, Self
@@ -492,8 +490,6 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
         load_best: bool = False,
     ) -> None:
         """Train; on Ctrl-C keep the network so far, and raise KeyboardInterrupt."""
-        is_main = threading.current_thread() is threading.main_thread()
-        handler = signal.getsignal(signal.SIGINT) if is_main else None
         is_watched = trainer.progress_bar_callback
         try:
             with quietly(is_watched is not None):
@@ -501,8 +497,6 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
         except SystemExit as stop:
             if not isinstance(stop.__context__, KeyboardInterrupt):
                 raise
-            if is_main:
-                signal.signal(signal.SIGINT, handler)
             self.model, self.trainer = model, trainer
             raise KeyboardInterrupt from None
         if not all(one.isfinite().all() for one in self.network_.parameters()):
