@@ -291,7 +291,7 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
         first = data.series[0]
         if self.model_params["season_length"] is None and not first.has_range_index:
             try:
-                season = season_of(first.freq.name, first.freq.n)
+                season = season_of(first.freq.rule_code, first.freq.n)
             except NotImplementedError:  # frequencies of pandas without a name
                 season = 1
             longest = max(map(len, data.series))

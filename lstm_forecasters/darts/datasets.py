@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from darts import TimeSeries
 from darts.utils.data import TorchInferenceDataset, TorchTrainingDataset
@@ -20,7 +21,6 @@ from darts.utils.data.torch_datasets.utils import (
     TorchInferenceSample,
     TorchTrainingSample,
 )
-from darts.utils.utils import n_steps_between
 
 from lstm_forecasters.backend.training import training_windows
 from lstm_forecasters.backend.windows import Layout, Panel, WindowBatch, Windows
@@ -241,7 +241,12 @@ def offset_of(one: TimeSeries, series: TimeSeries, name: str, number: int) -> in
             f"has {series.freq}. Resample them to the frequency of the series."
         )
     start, first = one.start_time(), series.start_time()
-    offset = int(n_steps_between(end=start, start=first, freq=series.freq))
+    if series.has_range_index:
+        offset = (start - first) // series.freq
+    else:
+        earlier, later = sorted((start, first))
+        between = pd.date_range(earlier, later, freq=series.freq)
+        offset = (len(between) - 1) * (1 if start >= first else -1)
     if first + offset * series.freq != start:
         raise CovariateError(
             f"{name} of series {number} begin at {start}, which is no time step of the "

@@ -95,7 +95,7 @@ class TimeGrid:
         """Seasonal period that the frequency suggests, 1 where it suggests none."""
         if self.offset is None:
             return 1
-        return season_of(self.offset.name, self.offset.n)
+        return season_of(self.offset.rule_code, self.offset.n)
 
     def positions(self, times: pd.Index) -> np.ndarray:
         """Return the position of every time stamp, int64.
