@@ -7,6 +7,7 @@ import functools
 import os
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -128,10 +129,7 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
         """Check and take up the constructor's arguments."""
         self._check_parameters(parameters)
         taken = dict(self.model_params)
-        taken["work_dir"] = taken["work_dir"] or os.path.join(  # noqa: PTH118  # darts' way
-            os.getcwd(),  # noqa: PTH109
-            DEFAULT_DARTS_FOLDER,
-        )
+        taken["work_dir"] = taken["work_dir"] or str(Path.cwd() / DEFAULT_DARTS_FOLDER)
         super().__init__(**self._extract_torch_model_params(**taken))
         if not parameters["show_warnings"]:
             hide_noise()
@@ -383,8 +381,7 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
         self._module_name = type(module).__name__
         self._module_path = type(module).__module__
         if self.save_checkpoints:
-            folder = os.path.join(self.work_dir, self.model_name)  # noqa: PTH118
-            self.save(os.path.join(folder, INIT_MODEL_NAME))  # noqa: PTH118
+            self.save(str(Path(self.work_dir, self.model_name, INIT_MODEL_NAME)))
         self._setup_finetuning(module)
         module.series_dtype = self._series_dtype
         return module
@@ -754,12 +751,16 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
             If the network is of another architecture.
         """
         archive = read_archive(path)
-        if len(archive.models) != 1:
+        models = list(archive.models)
+        roles = archive.extra.get("networks", [])
+        if "network_" in roles:  # sktime may keep the pretrained one beside it
+            models = [models[roles.index("network_")]]
+        if len(models) != 1:
             raise FileFormatError(
-                f"{os.fspath(path)} holds {len(archive.models)} networks, but a "
+                f"{os.fspath(path)} holds {len(models)} networks, but a "
                 f"{cls.__name__} is made of one."
             )
-        return cls.from_network(archive.models[0], **parameters)
+        return cls.from_network(models[0], **parameters)
 
 
 def _spec_of(

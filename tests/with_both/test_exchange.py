@@ -132,6 +132,24 @@ def test_files_of_sktime_open_in_darts(sides, y, X, tmp_path, keep_context):
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
+def test_of_two_networks_in_a_file_darts_takes_the_fitted_one(sides, y, X, tmp_path):
+    model_class, forecaster_class = sides
+    forecaster = forecaster_class(
+        max_steps=5, fine_tune_steps=5, past_covariates=["past"], **SMALL
+    )
+    known = X.iloc[:N_STEPS]
+    panel = [
+        pd.concat({0: one, 1: one}, names=["series", "time"]) for one in (y, known)
+    ]
+    forecaster.pretrain(panel[0], X=panel[1], fh=range(1, HORIZON + 1))
+    forecaster.fit(y, X=known, fh=range(1, HORIZON + 1))
+    forecaster.to_file(tmp_path / "two.safetensors", keep_context=True)
+    model = model_class.from_file(tmp_path / "two.safetensors")
+    expected = forecaster.predict(X=ahead(X, HORIZON))
+    found = darts_forecast(model, y, X, HORIZON).values()
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
 def test_a_network_makes_the_journey_and_comes_back(sides, y, X):
     model_class, forecaster_class = sides
     model = fit_darts(model_class, y, X)
