@@ -20,6 +20,7 @@ from lstm_forecasters.errors import (
 
 __all__ = [
     "ARCHITECTURES",
+    "LONG_SEASON",
     "Architecture",
     "BidirectionalLSTM",
     "EncoderDecoderLSTM",
@@ -31,6 +32,9 @@ __all__ = [
     "check_integer",
     "check_positive",
 ]
+
+LONG_SEASON = 24
+"""Time steps of a season from which on it is read as a whole."""
 
 
 def check_integer(name: str, value: object, minimum: int) -> int:
@@ -100,12 +104,16 @@ class Architecture:
         How a multivariate target is read: ``False`` forecasts every channel by
         itself with one shared network, ``True`` reads and forecasts all channels
         together.
+    n_members : int, default=1
+        Number of networks whose forecasts are averaged. They are trained side by
+        side, each on windows of its own, in as many times the time.
     """
 
     hidden_size: int = 64
     segment_length: int | None = None
     linear_path: bool = True
     joint_channels: bool = False
+    n_members: int = 1
 
     structure: ClassVar[str] = "direct"
     bidirectional: ClassVar[bool] = False
@@ -119,6 +127,7 @@ class Architecture:
             check_integer("segment_length", self.segment_length, 1)
         check_flag("linear_path", self.linear_path)
         check_flag("joint_channels", self.joint_channels)
+        check_integer("n_members", self.n_members, 1)
         check_integer("num_layers", self.num_layers, 1)
         check_fraction("dropout", self.dropout)
 
@@ -131,7 +140,7 @@ class Architecture:
         """Return this architecture with its segment length decided."""
         if self.segment_length is not None:
             return self
-        length = period if period >= 24 else self._short_segment(period)
+        length = period if period >= LONG_SEASON else self._short_segment(period)
         return dataclasses.replace(self, segment_length=length)
 
     def _short_segment(self, period: int) -> int:

@@ -1,6 +1,6 @@
 """Windows to the columns that a network reads.
 
-History columns (D): value, observed, value one season before and whether it is
+History columns (D): value, observed, what the reference says of it and whether that is
 known, then past and known-future covariates, each followed by its mask.
 Horizon columns (E): reference path, position, then the known-future covariates,
 their difference from the time step that the reference repeats, and their mask.
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from lstm_forecasters.backend.normalization import Frame, frame_windows
+from lstm_forecasters.backend.references import Reference, lags_of, shares_of
 from lstm_forecasters.backend.windows import Layout, WindowBatch
 
 __all__ = [
@@ -112,27 +112,24 @@ def assemble(
     """
     if layout.n_channels == 1:
         batch = fold_channels(batch)
-    lookback, steps, device = layout.lookback, layout.horizon, batch.history.device
+    lookback, steps = layout.lookback, layout.horizon
+    reference = Reference(
+        lags=lags_of(batch.period, layout.references),
+        shares=shares_of(batch.reference_errors),
+    )
     frame = frame_windows(
         batch.history,
         batch.observed,
-        batch.period,
+        reference.path(batch.history, steps, layout.output_shift),
         batch.scale_floor,
         batch.level,
         batch.spread,
         lookback=lookback,
-        steps=steps,
-        output_shift=layout.output_shift,
-        seasonal=layout.seasonal_reference,
         least_scale=layout.least_scale,
     )
     values = frame.normalise(batch.history)  # (B, W, C)
     now = values.shape[1]
-    unseen = lookback + layout.period - now  # steps of the lag before the window
-    seen = functional.pad(values, (0, 0, unseen, 0), value=torch.nan)
-    before = torch.arange(-lookback, 0, device=device) - batch.period[:, None]
-    before = (before + now + unseen)[:, :, None].expand(-1, -1, values.shape[2])
-    lagged = seen.gather(1, before)
+    lagged = reference.lagged(values, lookback, layout.longest_lag)
     n_past, n_future = len(layout.past_covariates), len(layout.future_covariates)
     history = [
         values[:, -lookback:].nan_to_num(),
@@ -140,7 +137,7 @@ def assemble(
         lagged.nan_to_num(),
         (~lagged.isnan()),
     ]
-    position = torch.arange(1, steps + 1, device=device) / layout.horizon
+    position = torch.arange(1, steps + 1, device=values.device) / layout.horizon
     position = (position / (1 + position)).expand(len(values), steps)[:, :, None]
     horizon = [frame.path, position]
     if n_past:
@@ -155,7 +152,7 @@ def assemble(
             batch.future_covariates, means[known], scales[known]
         )
         history += [future[:, now - lookback : now], mask[:, now - lookback : now]]
-        horizon += _ahead_of_reference(future, mask, batch.period, layout, now, steps)
+        horizon += _ahead_of_reference(future, mask, reference, layout, now)
     unchanging = slice(n_past + n_future, None)
     static = batch.static_covariates.flatten(1)
     static = (static - means[unchanging]) / scales[unchanging]
@@ -186,6 +183,7 @@ def fold_channels(batch: WindowBatch) -> WindowBatch:
         history=fold(batch.history),
         observed=fold(batch.observed),
         period=repeat(batch.period),
+        reference_errors=batch.reference_errors.flatten(0, 1).unsqueeze(1),
         scale_floor=fold(batch.scale_floor),
         level=fold(batch.level),
         spread=fold(batch.spread),
@@ -216,23 +214,17 @@ def _standardise(values: Tensor, means: Tensor, scales: Tensor) -> list[Tensor]:
 
 
 def _ahead_of_reference(
-    future: Tensor, mask: Tensor, period: Tensor, layout: Layout, now: int, steps: int
+    future: Tensor, mask: Tensor, reference: Reference, layout: Layout, now: int
 ) -> list[Tensor]:
     """Return future covariates, their change since the reference, and their mask.
 
     A forecast is a difference from what was seen at the reference, so what explains
     it is the difference of the covariates between the two time steps.
     """
-    first = now + layout.output_shift
-    ahead = slice(first, first + steps)
-    if layout.seasonal_reference:
-        offset = torch.arange(
-            layout.output_shift, layout.output_shift + steps, device=future.device
-        )
-        seen = now - period[:, None] + offset % period[:, None]
-    else:
-        seen = torch.full((len(future), steps), now - 1, device=future.device)
-    seen = seen[:, :, None].expand(-1, -1, future.shape[2])
-    both = mask[:, ahead] * mask.gather(1, seen)
-    change = (future[:, ahead] - future.gather(1, seen)) * both
+    shift, steps = layout.output_shift, layout.horizon
+    ahead = slice(now + shift, now + shift + steps)
+    shares = reference.shares.mean(1)[:, :, None, None]  # (B, R, 1, 1)
+    known = reference.seen(mask, now, steps, shift) * mask[:, None, ahead]
+    change = future[:, None, ahead] - reference.seen(future, now, steps, shift)
+    change = (change * known * shares).sum(1)
     return [future[:, ahead], change, mask[:, ahead]]

@@ -250,6 +250,7 @@ def _advance(batch: WindowBatch, values: Tensor) -> WindowBatch:
         history=torch.cat([batch.history, values], 1)[:, n_steps:],
         observed=torch.cat([batch.observed, ones], 1)[:, n_steps:],
         period=batch.period,
+        reference_errors=batch.reference_errors,
         scale_floor=batch.scale_floor,
         level=batch.level,
         spread=batch.spread,

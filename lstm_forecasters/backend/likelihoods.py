@@ -27,11 +27,21 @@ __all__ = [
     "QuantileLikelihood",
     "StudentTLikelihood",
     "make_likelihood",
+    "spread_correction",
 ]
 
 DEFAULT_QUANTILES = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 LEAST_SCALE = 1e-4
 """Least scale of a distribution, as a share of the window's scale."""
+
+
+def spread_correction(n_values: int, horizon: int) -> float:
+    """Return how much wider than in training a spread must be.
+
+    A network that has seen few horizons that do not overlap errs by less on them than
+    on those to come.
+    """
+    return 1 + 2 * horizon / n_values
 
 
 @runtime_checkable
@@ -52,6 +62,9 @@ class Likelihood(Protocol):
 
     def restore(self, parameters: Tensor, center: Tensor, scale: Tensor) -> Tensor:
         """Return the parameters in the units that center and scale (...) lead to."""
+
+    def widen(self, parameters: Tensor, factor: Tensor) -> Tensor:
+        """Return the parameters with a spread that is a factor as wide."""
 
     def point(self, parameters: Tensor) -> Tensor:
         """Return the point forecasts (...), medians."""
@@ -77,6 +90,10 @@ class PointLikelihood:
     def restore(self, parameters: Tensor, center: Tensor, scale: Tensor) -> Tensor:
         """Return the location in other units."""
         return parameters * scale[..., None] + center[..., None]
+
+    def widen(self, parameters: Tensor, factor: Tensor) -> Tensor:
+        """Return the location: a point has no spread."""
+        return parameters
 
     def point(self, parameters: Tensor) -> Tensor:
         """Return the location."""
@@ -142,6 +159,11 @@ class QuantileLikelihood:
         """Return the quantiles in other units."""
         return parameters * scale[..., None] + center[..., None]
 
+    def widen(self, parameters: Tensor, factor: Tensor) -> Tensor:
+        """Return the quantiles at other distances from the median."""
+        median = parameters[..., self.n_below, None]
+        return median + (parameters - median) * factor
+
     def point(self, parameters: Tensor) -> Tensor:
         """Return the median."""
         return parameters[..., self.n_below]
@@ -180,6 +202,11 @@ class NormalLikelihood:
         """Return mean and standard deviation in other units."""
         mean, deviation = parameters.unbind(-1)
         return torch.stack([mean * scale + center, deviation * scale], -1)
+
+    def widen(self, parameters: Tensor, factor: Tensor) -> Tensor:
+        """Return mean and another standard deviation."""
+        mean, deviation = parameters.unbind(-1)
+        return torch.stack([mean, deviation * factor], -1)
 
     def point(self, parameters: Tensor) -> Tensor:
         """Return the mean, which is the median."""
@@ -227,6 +254,11 @@ class StudentTLikelihood:
         """Return location and scale in other units."""
         location, spread, freedom = parameters.unbind(-1)
         return torch.stack([location * scale + center, spread * scale, freedom], -1)
+
+    def widen(self, parameters: Tensor, factor: Tensor) -> Tensor:
+        """Return location, another scale, and degrees of freedom."""
+        location, scale, freedom = parameters.unbind(-1)
+        return torch.stack([location, scale * factor, freedom], -1)
 
     def point(self, parameters: Tensor) -> Tensor:
         """Return the location, which is mean and median."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
@@ -14,7 +15,7 @@ from lstm_forecasters.backend.features import (
     horizon_columns,
     unfold_channels,
 )
-from lstm_forecasters.backend.likelihoods import Likelihood
+from lstm_forecasters.backend.likelihoods import Likelihood, spread_correction
 from lstm_forecasters.backend.networks import NetworkSizes, build_network
 from lstm_forecasters.backend.networks.layers import State, draw_parameters
 from lstm_forecasters.backend.normalization import Frame
@@ -39,6 +40,7 @@ class ForecastModel(nn.Module):
 
     covariate_means: Tensor
     covariate_scales: Tensor
+    widening: Tensor
 
     def __init__(
         self, spec: Architecture, layout: Layout, likelihood: Likelihood
@@ -66,6 +68,7 @@ class ForecastModel(nn.Module):
         zeros = torch.zeros(n_covariates, dtype=torch.float64)
         self.register_buffer("covariate_means", zeros)
         self.register_buffer("covariate_scales", torch.ones_like(zeros))
+        self.register_buffer("widening", torch.ones((), dtype=torch.float64))
 
     @classmethod
     def create(
@@ -81,11 +84,12 @@ class ForecastModel(nn.Module):
         model.to_empty(device="cpu")
         model.covariate_means.zero_()
         model.covariate_scales.fill_(1.0)
+        model.widening.fill_(1.0)
         draw_parameters(model.network, generator)
         return model
 
     def _apply(self, fn: Any, recurse: bool = True) -> ForecastModel:
-        """Move or cast the weights; the statistics of the covariates stay float64."""
+        """Move or cast the weights; what was measured stays float64."""
         before = dict(self.named_buffers(recurse=False))
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch's
         for name, values in before.items():
@@ -93,8 +97,15 @@ class ForecastModel(nn.Module):
                 setattr(self, name, values.to(getattr(self, name).device))
         return self
 
-    def measure_covariates(self, panel: Panel) -> None:
-        """Take location and scale of the covariates from the training data."""
+    def measure(self, panel: Panel) -> None:
+        """Take from the training data what is not learnt step by step.
+
+        Location and scale of the covariates, and how much wider than in training the
+        spread of forecasts must be.
+        """
+        n_values = int((~np.isnan(panel.values)).sum())
+        if n_values:
+            self.widening.fill_(spread_correction(n_values, self.layout.horizon))
         static = panel.static_covariates
         static = static.reshape(-1, len(self.layout.static_covariates) or 1)
         columns = [panel.past_covariates, panel.future_covariates, static]
@@ -124,9 +135,15 @@ class ForecastModel(nn.Module):
     def forward(
         self, columns: NetworkInput, generator: Generator | None = None
     ) -> Tensor:
-        """Return the likelihood's parameters (B, H, C, K) in normalised units."""
+        """Return the likelihood's parameters (B, H, C, K) in normalised units.
+
+        Where the network runs in half precision, the likelihood does not.
+        """
         raw = self.network(columns.history, columns.horizon, columns.static, generator)
-        return self.likelihood.parameters(raw, columns.frame.path)
+        if raw.dtype not in (torch.bfloat16, torch.float16):
+            return self.likelihood.parameters(raw, columns.frame.path)
+        with torch.autocast(raw.device.type, enabled=False):
+            return self.likelihood.parameters(raw.float(), columns.frame.path)
 
     def forecast(
         self,
@@ -149,9 +166,13 @@ class ForecastModel(nn.Module):
         return unfold_channels(parameters, batch.history.shape[2]), state
 
     def restored(self, parameters: Tensor, frame: Frame) -> Tensor:
-        """Return normalised parameters (B, H, C, K) in the user's units, float64."""
+        """Return normalised parameters (B, H, C, K) in the user's units, float64.
+
+        Their spread is widened to what it is on unseen data.
+        """
         center, scale = (
             part[:, None].expand(parameters.shape[:3])
             for part in (frame.center, frame.scale)
         )
-        return self.likelihood.restore(parameters.double(), center, scale)
+        widened = self.likelihood.widen(parameters.double(), self.widening)
+        return self.likelihood.restore(widened, center, scale)

@@ -2,9 +2,8 @@
 
 A network never sees the level of a series. It reads differences from the last
 value over the window's own scale, and what it forecasts is the difference from a
-reference path, the seasonal naive forecast or the last value. All of it is
-computed in float64, so that small movements on a large level survive; only what
-the network reads is float32.
+reference path. All of it is computed in float64, so that small movements on a large
+level survive; only what the network reads is float32.
 """
 
 from __future__ import annotations
@@ -47,31 +46,24 @@ class Frame:
 def frame_windows(
     history: Tensor,
     observed: Tensor,
-    period: Tensor,
+    path: Tensor,
     scale_floor: Tensor,
     level: Tensor,
     spread: Tensor,
     *,
     lookback: int,
-    steps: int,
-    output_shift: int = 0,
-    seasonal: bool = True,
     least_scale: float = 0.0,
 ) -> Frame:
     """Measure windows and return the frames in which to read them.
 
     Parameters
     ----------
-    history, observed, period, scale_floor, level, spread : torch.Tensor
+    history, observed, scale_floor, level, spread : torch.Tensor
         As in ``WindowBatch``.
+    path : torch.Tensor of shape (B, H, C)
+        Reference forecast in the user's units, NaN where there is none.
     lookback : int
         Last steps of the history, whose spread is the scale.
-    steps : int
-        Length of the reference path.
-    output_shift : int, default=0
-        Steps between the cutoff and the path.
-    seasonal : bool, default=True
-        Whether the path is the seasonal naive forecast or the last value.
     least_scale : float, default=0.0
         Least scale in the user's units.
     """
@@ -82,10 +74,6 @@ def frame_windows(
     scale = torch.maximum(scale, FLOOR_OF_CHANGE * scale_floor)
     scale = torch.maximum(scale, FLOOR_OF_LEVEL * center.abs())
     scale = scale.clamp_min(max(least_scale, torch.finfo(scale.dtype).tiny))
-    if seasonal:
-        path = _seasonal_path(history, period, steps, output_shift)
-    else:
-        path = last[:, None].expand(-1, steps, -1)
     path = (path - center[:, None]) / scale[:, None]
     return Frame(center=center, scale=scale, path=path.nan_to_num().float())
 
@@ -97,14 +85,3 @@ def _spread(values: Tensor, observed: Tensor) -> Tensor:
     mean = torch.where(known, values, 0.0).sum(1) / count
     deviation = torch.where(known, values - mean[:, None], 0.0).abs()
     return deviation.sum(1) / count
-
-
-def _seasonal_path(
-    history: Tensor, period: Tensor, steps: int, output_shift: int
-) -> Tensor:
-    """Repeat the last season of the history, (B, steps, C)."""
-    ahead = torch.arange(output_shift, output_shift + steps, device=history.device)
-    back = period[:, None] - ahead % period[:, None]  # (B, steps), 1 is the last value
-    index = (history.shape[1] - back)[:, :, None].expand(-1, -1, history.shape[2])
-    path = history.gather(1, index)
-    return torch.where(path.isnan(), history[:, -1:], path)

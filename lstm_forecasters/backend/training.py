@@ -4,37 +4,55 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
+from torch.optim.adam import adam
 from tqdm import tqdm
 
 from lstm_forecasters.backend.features import NetworkInput
 from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.backend.windows import Windows
 from lstm_forecasters.errors import TrainingError
+from lstm_forecasters.specs import LONG_SEASON
 
 __all__ = [
+    "PRECISIONS",
+    "ClippedAdamW",
     "Recipe",
     "Trainer",
     "batches_per_block",
+    "decaying",
     "default_batch_size",
     "default_lookback",
+    "default_references",
     "default_steps",
+    "default_weight_decay",
     "micro_batch_size",
     "schedule",
     "training_windows",
+    "weight_decay_of_steps",
 ]
 
 MICRO_BATCH_CELLS = 2**19
 """Most batch x steps x units at a time: beyond it the LSTM's workspace passes what
 the C allocator keeps, and every step pays for fresh pages."""
 
+PRECISIONS = ("float32", "bf16")
+
 PLENTY_OF_VALUES = 1000
 """Training values from which on a longer lookback pays."""
+
+PLENTY_OF_SEASONS = 100
+"""Seasons of a series from which on two weeks of lookback pay."""
+
+DAYS_OF_WEEK = 7
+
+MEAN_OF_SCHEDULE = 0.5
+"""Mean share of the learning rate over a whole fit."""
 
 BLOCK_CELLS = 2**17
 """History values that are gathered and normalised at a time, for several steps."""
@@ -47,9 +65,9 @@ class Recipe:
     Parameters
     ----------
     max_steps : int or None, default=None
-        Optimiser steps. ``None`` grows them with the data, from 300 to 2000.
-    batch_size : int, default=64
-        Windows of each step.
+        Optimiser steps. ``None`` grows them with the data, from 300 to 4000.
+    batch_size : int or None, default=None
+        Windows of each step. ``None`` grows them with the data, from 16 to 64.
     learning_rate : float, default=5e-3
         Largest learning rate of Adam; it warms up and then falls along a cosine.
     validation_fraction : float, default=0.0
@@ -59,6 +77,13 @@ class Recipe:
         Validations without improvement before training stops.
     gradient_clip : float, default=1.0
         Largest norm of the gradient.
+    weight_decay : float or None, default=None
+        How much a whole fit shrinks the weights: without gradients they would end at
+        ``exp(-weight_decay)`` of what they were. ``None`` shrinks more where there is
+        less to learn from.
+    precision : {"float32", "bf16"}, default="float32"
+        In which the network computes in training. Weights, losses and forecasts are
+        float32 in both.
     """
 
     max_steps: int | None = None
@@ -67,30 +92,61 @@ class Recipe:
     validation_fraction: float = 0.0
     patience: int = 10
     gradient_clip: float = 1.0
+    weight_decay: float | None = None
+    precision: str = "float32"
 
 
 def default_steps(n_windows: int) -> int:
-    """Return the optimiser steps for a number of training windows."""
-    return int(min(2000, max(300, 300 * (n_windows / 500) ** 0.27)))
+    """Return the optimiser steps for a number of training windows of one channel."""
+    return int(min(4000, max(300, 300 * (n_windows / 150) ** 0.35)))
 
 
-def default_batch_size(n_windows: int) -> int:
-    """Return the batch size for a number of training windows: an eighth, 16 to 64."""
-    return min(64, max(16, n_windows // 8))
+def default_batch_size(n_windows: int, n_channels: int = 1) -> int:
+    """Return the batch size for a number of training windows: an eighth, 16 to 64.
 
-
-def default_lookback(period: int, horizon: int, n_values: int) -> int:
-    """Return the lookback for a season, a horizon and a number of training values.
-
-    Two seasons where there is little to learn from and three where there is more; of
-    seasons that are read as a whole, 24 steps or longer, one week or two weeks.
+    Each window counts as many times as it has channels that are forecast alone.
     """
-    plenty = n_values >= PLENTY_OF_VALUES
+    return max(1, min(64, max(16, n_windows * n_channels // 8)) // n_channels)
+
+
+def default_weight_decay(model: ForecastModel, n_windows: int) -> float:
+    """Return how much a fit shrinks the weights, by their number a training window.
+
+    A prior: the less there is to learn from, the nearer to its reference a forecast
+    stays.
+    """
+    n_weights = sum(one.numel() for one in model.parameters()) / model.spec.n_members
+    return min(10.0, n_weights / (20 * n_windows))
+
+
+def weight_decay_of_steps(
+    weight_decay: float, learning_rate: float, n_steps: int
+) -> float:
+    """Return AdamW's weight decay for how much a whole fit is to shrink the weights."""
+    return weight_decay / (MEAN_OF_SCHEDULE * learning_rate * n_steps)
+
+
+def default_lookback(period: int, horizon: int, n_values: int, longest: int) -> int:
+    """Return the lookback for a season, a horizon, and the training series.
+
+    Two seasons where there are few values to learn from and three where there are
+    more; of seasons that are read as a whole, 24 steps or longer, one week, and two
+    where the longest series has a hundred seasons.
+    """
     if period == 1:
         return max(24, 2 * horizon)
-    if period < 24:
-        return (3 if plenty else 2) * period
-    return (14 if plenty else 7) * period
+    if period < LONG_SEASON:
+        return (3 if n_values >= PLENTY_OF_VALUES else 2) * period
+    return (14 if longest >= PLENTY_OF_SEASONS * period else 7) * period
+
+
+def default_references(period: int, longest: int) -> tuple[int, ...]:
+    """Return the seasons that references repeat, for a season and the longest series.
+
+    One, and seven too where a season is long and a series covers two times seven.
+    """
+    is_week = period >= LONG_SEASON and longest >= 2 * DAYS_OF_WEEK * period
+    return (1, DAYS_OF_WEEK) if is_week else (1,)
 
 
 def batches_per_block(windows: Windows, batch_size: int) -> int:
@@ -174,9 +230,16 @@ class Trainer:
                 f"{recipe.validation_fraction}. Pass longer series, a shorter horizon "
                 "or validation_fraction=0."
             )
-        self.n_steps = recipe.max_steps or default_steps(n_windows)
-        self.batch_size = min(
-            recipe.batch_size or default_batch_size(n_windows), n_windows
+        n_channels = windows.n_components // windows.layout.n_channels
+        self.n_steps = recipe.max_steps or default_steps(n_windows * n_channels)
+        self.batch_size = model.spec.n_members * min(
+            recipe.batch_size or default_batch_size(n_windows, n_channels), n_windows
+        )
+        weight_decay = recipe.weight_decay
+        if weight_decay is None:
+            weight_decay = default_weight_decay(model, n_windows * n_channels)
+        self.weight_decay = weight_decay_of_steps(
+            weight_decay, recipe.learning_rate, self.n_steps
         )
 
     def run(self) -> ForecastModel:
@@ -194,8 +257,8 @@ class Trainer:
 
     def _loop(self) -> None:
         """Run the optimiser steps."""
-        optimizer = torch.optim.Adam(
-            self.model.parameters(), lr=self.recipe.learning_rate, fused=True
+        optimizer = ClippedAdamW(
+            self.model, self.recipe.gradient_clip, self.weight_decay
         )
         every = max(10, self.n_steps // 40)
         with tqdm(
@@ -203,8 +266,7 @@ class Trainer:
         ) as bar:
             for step, batch in enumerate(self._batches()):
                 rate = self.recipe.learning_rate * schedule(step, self.n_steps)
-                optimizer.param_groups[0]["lr"] = rate
-                loss = self.step(optimizer, batch)
+                loss = self.step(optimizer, batch, rate)
                 if self.verbose:
                     bar.update()
                     bar.set_postfix(loss=f"{loss.item():.4f}", refresh=False)
@@ -215,23 +277,38 @@ class Trainer:
                 ):
                     break
 
-    def step(self, optimizer: torch.optim.Optimizer, batch: NetworkInput) -> Tensor:
-        """Take one optimiser step on a batch and return its loss."""
-        optimizer.zero_grad()
-        total_weight = batch.weight.sum().clamp_min(1e-12)
-        losses = []
-        for part in batch.split(micro_batch_size(self.model, batch)):
-            losses.append(self.loss(part) / total_weight)
-            losses[-1].backward()
-        torch.nn.utils.clip_grad_norm_(
-            self.model.parameters(), self.recipe.gradient_clip
+    def step(self, optimizer: ClippedAdamW, batch: NetworkInput, rate: float) -> Tensor:
+        """Take a step on a batch, whose weights sum to 1, and return its loss.
+
+        A large batch goes through the LSTM in parts, whose gradients are added.
+        """
+        n_windows, size = len(batch.history), micro_batch_size(self.model, batch)
+        parts = [batch] if size >= n_windows else batch.split(size)
+        total, gradients = self._descend(parts[0], optimizer)
+        for part in parts[1:]:
+            loss, further = self._descend(part, optimizer)
+            total = total + loss
+            for gradient, more in zip(gradients, further, strict=True):
+                gradient += more
+        optimizer.step(gradients, rate)
+        return total
+
+    def _descend(
+        self, batch: NetworkInput, optimizer: ClippedAdamW
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Return the loss of a batch and its gradients."""
+        loss = self.loss(batch)
+        gradients = torch.autograd.grad(
+            loss, optimizer.parameters, materialize_grads=True
         )
-        optimizer.step()
-        return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+        return loss.detach(), list(gradients)
 
     def loss(self, batch: NetworkInput) -> Tensor:
         """Return the weighted sum of the losses of a batch."""
-        parameters = self.model(batch, self.generator)
+        with torch.autocast(
+            self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"
+        ):
+            parameters = self.model(batch, self.generator)
         return (
             self.model.likelihood.loss(parameters, batch.target) * batch.weight
         ).sum()
@@ -250,7 +327,10 @@ class Trainer:
         return loss / max(weight, 1e-12)
 
     def _batches(self) -> Iterator[NetworkInput]:
-        """Yield one batch for every step, prepared several steps at a time."""
+        """Yield one batch for every step, prepared several steps at a time.
+
+        The weights of each sum to 1.
+        """
         per_block = batches_per_block(self.windows, self.batch_size)
         order = self._shuffled_rows()
         remaining = self.n_steps
@@ -259,6 +339,9 @@ class Trainer:
             rows = torch.cat([next(order) for _ in range(n_batches)])
             with torch.no_grad():
                 block = self._gather(self.training, rows)
+                weight = block.weight.unflatten(0, (n_batches, -1))
+                total = weight.sum((1, 2, 3), keepdim=True).clamp_min(1e-12)
+                block.weight = (weight / total).flatten(0, 1)
             yield from block.split(len(block.history) // n_batches)
             remaining -= n_batches
 
@@ -298,6 +381,71 @@ def micro_batch_size(model: ForecastModel, batch: NetworkInput) -> int:
         return n_windows
     n_parts = -(-n_windows // max(1, MICRO_BATCH_CELLS // cells))
     return -(-n_windows // n_parts)
+
+
+class ClippedAdamW:
+    """Adam with decoupled weight decay, on gradients that are clipped to a norm.
+
+    The numbers are those of ``torch.optim.AdamW`` after ``clip_grad_norm_``, where
+    weights decay and biases do not. On a small network these two take as long as the
+    LSTM does; here the clipping is part of Adam's fused pass over the gradients.
+
+    Parameters
+    ----------
+    model : ForecastModel
+        Its parameters are optimised.
+    largest_norm : float
+        Norm that gradients are clipped to.
+    weight_decay : float
+        As AdamW has it.
+
+    References
+    ----------
+    .. [1] Loshchilov, I. and Hutter, F. (2019). Decoupled weight decay
+       regularization. ICLR.
+    """
+
+    def __init__(
+        self, model: ForecastModel, largest_norm: float, weight_decay: float
+    ) -> None:
+        self.parameters: list[Tensor] = [
+            one for one in model.parameters() if one.requires_grad
+        ]
+        self.largest_norm = largest_norm
+        self.weight_decay = weight_decay
+        self._decaying = decaying(self.parameters)
+        self._means = [torch.zeros_like(one) for one in self.parameters]
+        self._squares = [torch.zeros_like(one) for one in self.parameters]
+        self._steps = [one.new_zeros(()) for one in self.parameters]
+
+    @torch.no_grad()
+    def step(self, gradients: list[Tensor], rate: float) -> None:
+        """Take a step of a learning rate."""
+        norms = torch._foreach_norm(gradients)
+        norm = torch.stack(norms).norm()
+        torch._foreach_mul_(self._decaying, 1 - rate * self.weight_decay)
+        adam(
+            self.parameters,
+            gradients,
+            self._means,
+            self._squares,
+            [],
+            self._steps,
+            fused=True,
+            grad_scale=((norm + 1e-6) / self.largest_norm).clamp_min(1.0),
+            amsgrad=False,
+            beta1=0.9,
+            beta2=0.999,
+            lr=rate,
+            weight_decay=0.0,
+            eps=1e-8,
+            maximize=False,
+        )
+
+
+def decaying(parameters: Iterable[Tensor]) -> list[Tensor]:
+    """Return the parameters that decay: weights do, biases do not."""
+    return [one for one in parameters if one.ndim > 1]
 
 
 class _Best:

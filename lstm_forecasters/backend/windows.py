@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lstm_forecasters.backend.references import errors_so_far, window_errors
+
 __all__ = ["Layout", "Panel", "WindowBatch", "Windows", "window_batch"]
 
 
@@ -33,13 +35,15 @@ class Layout:
         or do not change in time.
     output_shift : int
         Time steps between the cutoff and the first forecast step.
-    seasonal_reference : bool
-        Whether forecasts are expressed as the difference from the seasonal naive
-        forecast rather than from the last value.
+    references : tuple of int
+        How many seasons each reference repeats: forecasts are expressed as the
+        difference from a blend of seasonal naive forecasts. (1,) is the usual one,
+        and the last value where there is no season.
     self_contained : bool
         Whether a window takes everything from its lookback alone: gaps are filled from
-        within it, the seasonal lag of its first season is unknown, and no scale comes
-        from the rest of the series. Else a window sees a season before the lookback.
+        within it, the seasonal lag of its first season is unknown, and neither scale
+        nor evidence for a reference comes from the rest of the series. Else a window
+        sees the seasons that references repeat before the lookback.
     least_scale : float
         Least scale of a window in the user's units, such as 1 for counts.
     """
@@ -52,14 +56,19 @@ class Layout:
     future_covariates: tuple[Hashable, ...] = ()
     static_covariates: tuple[Hashable, ...] = ()
     output_shift: int = 0
-    seasonal_reference: bool = True
+    references: tuple[int, ...] = (1,)
     self_contained: bool = False
     least_scale: float = 0.0
 
     @property
     def context(self) -> int:
         """Time steps before the cutoff that a window holds, W."""
-        return self.lookback + (0 if self.self_contained else self.period)
+        return self.lookback + (0 if self.self_contained else self.longest_lag)
+
+    @property
+    def longest_lag(self) -> int:
+        """Time steps that the longest reference repeats."""
+        return self.period * max(self.references)
 
     @property
     def reach(self) -> int:
@@ -125,6 +134,7 @@ class WindowBatch:
     history: Tensor  # (B, W, C) float64
     observed: Tensor  # (B, W, C) float32, 1 where observed
     period: Tensor  # (B,) int64
+    reference_errors: Tensor  # (B, C, R) float64, infinite where not known
     scale_floor: Tensor  # (B, C) float64, smallest sensible scale
     level: Tensor  # (B, C) float64, stands in where nothing was observed
     spread: Tensor  # (B, C) float64, stands in where nothing was observed
@@ -202,6 +212,19 @@ class Windows:
             )
             change = _expanding_mean_change(filled, panel.starts, panel.lengths)
         level, spread = _level_and_spread(panel.values, panel.starts)
+        self._errors: Tensor | None = None
+        if len(layout.references) > 1 and not layout.self_contained:
+            errors = errors_so_far(
+                filled,
+                spread[series],
+                panel.starts[series],
+                step,
+                periods[series],
+                layout.references,
+                layout.horizon,
+            ).reshape(len(filled), -1)
+            laid_out = _shift_into_padding(errors, rows, n_rows, before=np.inf)
+            self._errors = torch.from_numpy(laid_out)
 
         self._filled = torch.from_numpy(lay_out(filled))
         self._floor = torch.from_numpy(_shift_into_padding(change, rows, n_rows))
@@ -248,20 +271,24 @@ class Windows:
         with_target : bool, default=False
             Whether to gather the values to be forecast, too.
         """
+        layout = self.layout
         origin = torch.from_numpy(self._starts)[series] + steps  # (B,)
         past = origin[:, None] + self._history_steps  # (B, W)
         future = self._future[origin[:, None] + self._all_steps]  # (B, W + R, Q)
         if ahead is not None:
-            future = torch.cat([future[:, : self.layout.context], ahead], 1)
+            future = torch.cat([future[:, : layout.context], ahead], 1)
         history = self._filled[past]
-        if self.layout.self_contained:
-            history = fill_gaps(history, self.layout.period)
-        n_target_steps = self.layout.horizon if with_target else 0
+        if layout.self_contained:
+            history = fill_gaps(history, layout.period)
+        n_target_steps = layout.horizon if with_target else 0
         target = origin[:, None] + self._target_steps[:n_target_steps]  # (B, H)
         return WindowBatch(
             history=history,
             observed=self._observed[past],
             period=self._periods[series],
+            reference_errors=_errors_of_windows(history, layout)
+            if self._errors is None
+            else self._errors[origin].unflatten(1, (history.shape[2], -1)),
             scale_floor=self._floor[origin],
             level=self._level[series],
             spread=self._spread[series],
@@ -308,6 +335,7 @@ def window_batch(
         history=filled,
         observed=(~history.isnan()).float(),
         period=torch.full((n_windows,), layout.period, device=history.device),
+        reference_errors=_errors_of_windows(filled, layout),
         scale_floor=change,
         level=nothing,
         spread=nothing,
@@ -317,6 +345,13 @@ def window_batch(
         target=target.nan_to_num(),
         weight=weight * ~target.isnan(),
     )
+
+
+def _errors_of_windows(history: Tensor, layout: Layout) -> Tensor:
+    """Return the errors of references that windows alone tell, (B, C, R)."""
+    if len(layout.references) == 1:
+        return history.new_zeros(len(history), history.shape[2], 1)
+    return window_errors(history, layout.period, layout.references, layout.horizon)
 
 
 def fill_gaps(history: Tensor, period: int) -> Tensor:
@@ -398,11 +433,11 @@ def _expanding_mean_change(
 
 
 def _shift_into_padding(
-    change: np.ndarray, rows: np.ndarray, n_rows: int
+    values: np.ndarray, rows: np.ndarray, n_rows: int, before: float = 0.0
 ) -> np.ndarray:
     """Lay out so that the row of a cutoff holds what was known just before it."""
-    laid_out = np.zeros((n_rows + 1, change.shape[1]))
-    laid_out[rows + 1] = change
+    laid_out = np.full((n_rows + 1, values.shape[1]), before)
+    laid_out[rows + 1] = values
     return laid_out[:n_rows]
 
 

@@ -34,7 +34,9 @@ from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.backend.training import (
     Recipe,
     default_batch_size,
+    default_references,
     default_steps,
+    default_weight_decay,
 )
 from lstm_forecasters.backend.windows import Layout
 from lstm_forecasters.darts.datasets import (
@@ -53,6 +55,7 @@ from lstm_forecasters.darts.likelihoods import (
 )
 from lstm_forecasters.darts.loading import WindowsDataModule
 from lstm_forecasters.darts.module import LSTMModule
+from lstm_forecasters.darts.predicting import PlainPredictor, needs_no_trainer
 from lstm_forecasters.darts.quiet import hide_noise, quietly
 from lstm_forecasters.errors import (
     CovariateError,
@@ -320,6 +323,7 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
             lookback=self.input_chunk_length,
             horizon=self.output_chunk_length,
             period=self._season,
+            references=default_references(self._season, self.input_chunk_length),
             n_channels=n_channels if is_joint else 1,
             past_covariates=of("past_covariates", n_past),
             future_covariates=of("future_covariates", n_future),
@@ -405,9 +409,13 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
         """Set up the trainer, the module and the data, and a step budget by default."""
         self._verify_train_dataset_type(train_dataset)
         n_windows = len(train_dataset)
+        n_channels = 1
+        if not self._spec.joint_channels:
+            n_channels = train_dataset[0].past_target.shape[1]
         if self.batch_size in (None, self._own_batch_size):
-            self.batch_size = self._own_batch_size = default_batch_size(n_windows)
-        self._step_budget = default_steps(n_windows)
+            own = default_batch_size(n_windows, n_channels)
+            self.batch_size = self._own_batch_size = own
+        self._step_budget = default_steps(n_windows * n_channels)
         is_new = self.model is None
         if is_new and not isinstance(train_dataset, TrainingWindows):
             self._names = None
@@ -423,8 +431,12 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
         )
         module: LSTMModule = setup["model"]
         module.train()  # Lightning leaves the mode in which it finds a module
+        module.weight_decay = 0.0  # for what is trained on
         if is_new:
-            module.network.measure_covariates(
+            module.weight_decay = default_weight_decay(
+                module.network, n_windows * n_channels
+            )
+            module.network.measure(
                 train_dataset.samples.panel
                 if isinstance(train_dataset, TrainingWindows)
                 else covariates_of_samples(train_dataset)
@@ -511,6 +523,7 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
         self,
         n: int,
         dataset: TorchInferenceDataset,
+        trainer: pl.Trainer | PlainPredictor | None = None,
         batch_size: int | None = None,
         dataloader_kwargs: dict[str, Any] | None = None,
         random_state: Any = None,
@@ -523,13 +536,21 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
             if isinstance(dataset, InferenceWindows):
                 n_components = dataset.samples.windows.n_components
                 batch_size = max(1, batch_size // n_components)
+        trainer_of_fit = self.trainer
+        if trainer is None and needs_no_trainer(
+            self.trainer_params, kwargs.get("verbose")
+        ):
+            trainer = PlainPredictor()
         setup: dict[str, Any] = super()._setup_for_predict(
             n=n,
             dataset=dataset,
+            trainer=trainer,
             batch_size=batch_size,
             dataloader_kwargs=self._loader_kwargs(dataset, dataloader_kwargs),
             **kwargs,
         )
+        if isinstance(trainer, PlainPredictor):
+            self.trainer = trainer_of_fit
         setup["model"].pred_seed = (
             self._draw_seed()
             if random_state is None
@@ -537,7 +558,9 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
         )
         return setup
 
-    def _predict(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> Any:
+    def _predict(
+        self, trainer: pl.Trainer | PlainPredictor, *args: Any, **kwargs: Any
+    ) -> Any:
         """Forecast, quietly unless a progress bar is shown."""
         with quietly(trainer.progress_bar_callback is not None):
             return super()._predict(trainer, *args, **kwargs)

@@ -189,6 +189,12 @@ class DartsLikelihood:
         flat: Tensor = self.likelihood.predict_likelihood_parameters(outputs)
         return flat.reshape(outputs.shape)
 
+    def widen(self, parameters: Tensor, factor: Tensor) -> Tensor:
+        """Return another scale where there is one, else what was given."""
+        if not self.kind.located:
+            return parameters
+        return torch.stack([parameters[..., 0], parameters[..., 1] * factor], -1)
+
     def point(self, parameters: Tensor) -> Tensor:
         """Return the medians."""
         return self.quantiles(parameters, parameters.new_tensor([0.5]))[..., 0]

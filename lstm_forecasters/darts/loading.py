@@ -82,12 +82,14 @@ def prepare(network: ForecastModel, windows: WindowBatch) -> TrainingBatch:
 class WindowsLoader:
     """The batches of an epoch, shared among the processes of a distributed training.
 
+    Every member of an ensemble sees all training windows once in an epoch.
+
     Parameters
     ----------
     dataset : TrainingWindows
         The windows.
     batch_size : int
-        Windows of each step.
+        Windows of each step, for each member of an ensemble.
     module : LightningModule
         Its network prepares them; its seed and its number of epochs give their order.
     shuffle : bool
@@ -103,7 +105,8 @@ class WindowsLoader:
         shuffle: bool,
     ) -> None:
         self.dataset = dataset
-        self.batch_size = batch_size
+        self.n_members = module.network.spec.n_members if shuffle else 1
+        self.batch_size = batch_size * self.n_members
         self.module = module
         self.shuffle = shuffle
 
@@ -113,11 +116,16 @@ class WindowsLoader:
         rows = torch.arange(n_windows)
         if self.shuffle:
             seed = hash((self.module.seed, self.module.epochs_trained)) % 2**63
-            rows = torch.randperm(n_windows, generator=Generator().manual_seed(seed))
+            generator = Generator().manual_seed(seed)
+            orders = [
+                torch.randperm(n_windows, generator=generator)
+                for _ in range(self.n_members)
+            ]
+            rows = torch.stack(orders, 1).flatten()
         trainer = self.module._trainer  # its property raises where there is none yet
         if trainer is None or trainer.world_size == 1:
             return rows
-        missing = -n_windows % trainer.world_size  # all processes make as many steps
+        missing = -len(rows) % trainer.world_size  # all processes make as many steps
         rows = torch.cat([rows, rows[:missing]])
         return rows[trainer.global_rank :: trainer.world_size]
 

@@ -28,7 +28,13 @@ from lstm_forecasters.backend.features import NetworkInput
 from lstm_forecasters.backend.forecasting import WINDOWS_AT_A_TIME, walk
 from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.backend.networks.layers import Dropout
-from lstm_forecasters.backend.training import Recipe, micro_batch_size, schedule
+from lstm_forecasters.backend.training import (
+    Recipe,
+    decaying,
+    micro_batch_size,
+    schedule,
+    weight_decay_of_steps,
+)
 from lstm_forecasters.backend.windows import Layout, WindowBatch, window_batch
 from lstm_forecasters.darts.datasets import InferenceBatch
 from lstm_forecasters.darts.likelihoods import backend_likelihood, mean_loss
@@ -80,6 +86,7 @@ class LSTMModule(PLForecastingModule):
         )
         self.series_dtype = torch.float32  # what an exported graph takes and gives
         self.pred_seed = 0
+        self.weight_decay = 0.0  # of a whole fit, where the user gives none
         self._epochs_trained = 0
         self._losses: list[Tensor] = []
         self._gradients: list[tuple[Tensor, ...]] = []
@@ -291,17 +298,24 @@ class LSTMModule(PLForecastingModule):
 
     def configure_optimizers(self) -> Any:
         """Return the recipe's optimiser and schedule, or what the user asked for."""
-        if self.optimizer_cls is torch.optim.Adam:
+        n_steps = self.trainer.estimated_stepping_batches
+        is_default = self.optimizer_cls is torch.optim.AdamW
+        decays = is_default and "weight_decay" not in self.optimizer_kwargs
+        if is_default:
             given = {"lr": Recipe.learning_rate, **self.optimizer_kwargs}
             is_mixed = "mixed" in str(self.trainer.precision)
             if not is_mixed and not {"foreach", "differentiable"} & given.keys():
                 given.setdefault("fused", True)
             self.optimizer_kwargs = given
         configured = super().configure_optimizers()
-        if self.lr_scheduler_cls is not None:
-            return configured
-        n_steps = self.trainer.estimated_stepping_batches
-        if math.isinf(n_steps):
+        if decays:
+            optimizer = configured[0][0] if self.lr_scheduler_cls else configured
+            decay = 0.0
+            if not math.isinf(n_steps):
+                rate = self.optimizer_kwargs["lr"]
+                decay = weight_decay_of_steps(self.weight_decay, rate, int(n_steps))
+            _decay_weights_alone(optimizer, decay)
+        if self.lr_scheduler_cls is not None or math.isinf(n_steps):
             return configured
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             configured, lambda step: schedule(min(step, int(n_steps)), int(n_steps))
@@ -419,6 +433,15 @@ class LSTMModule(PLForecastingModule):
         generator.set_state(torch.from_numpy(state.pop("generator")))
         super().__setstate__(state)
         self.generator = generator
+
+
+def _decay_weights_alone(optimizer: torch.optim.Optimizer, decay: float) -> None:
+    """Set the weight decay of an optimiser, and spare biases."""
+    group = optimizer.param_groups[0]
+    weights = decaying(group["params"])
+    biases = [one for one in group["params"] if one.ndim <= 1]
+    group.update(params=weights, weight_decay=decay)
+    optimizer.add_param_group({"params": biases, "weight_decay": 0.0})
 
 
 def _mean_of(criterion: Any, points: Tensor, columns: NetworkInput) -> Tensor:

@@ -64,10 +64,11 @@ class StackedLSTMModel(BaseLSTMModel):
         whose minimum is the median. Not used with a likelihood.
     torch_metrics : torchmetrics.Metric, MetricCollection or None, default=None
         Metrics of the medians in the series' own units, logged after every epoch.
-    optimizer_cls : type, default=torch.optim.Adam
+    optimizer_cls : type, default=torch.optim.AdamW
         Class of the optimiser.
     optimizer_kwargs : dict or None, default=None
-        Its arguments. The learning rate of Adam is 5e-3 unless ``lr`` is given.
+        Its arguments. The learning rate of AdamW is 5e-3 unless ``lr`` is given, and
+        its ``weight_decay`` is stronger where there is less to learn from.
     lr_scheduler_cls : type or None, default=None
         Class of the learning rate's schedule. ``None`` warms up and then falls along a
         cosine over the whole training.
@@ -77,7 +78,7 @@ class StackedLSTMModel(BaseLSTMModel):
         Whether static covariates of the series are read, if there are any.
     n_epochs : int or None, default=None
         Epochs of training. ``None`` takes the recipe's optimiser steps, which grow with
-        the data from 300 to 2000.
+        the data from 300 to 4000.
     batch_size : int or None, default=None
         Windows of each optimiser step, and series that are forecast at a time. ``None``
         grows with the data from 16 to 64, and forecasts 1024 series at a time.
@@ -150,11 +151,12 @@ class StackedLSTMModel(BaseLSTMModel):
         segment_length: int | None = None,
         linear_path: bool = True,
         joint_channels: bool = False,
+        n_members: int = 1,
         num_layers: int = 2,
         dropout: float = 0.0,
         loss_fn: nn.Module | None = None,
         torch_metrics: Any = None,
-        optimizer_cls: type[torch.optim.Optimizer] = torch.optim.Adam,
+        optimizer_cls: type[torch.optim.Optimizer] = torch.optim.AdamW,
         optimizer_kwargs: dict[str, Any] | None = None,
         lr_scheduler_cls: type | None = None,
         lr_scheduler_kwargs: dict[str, Any] | None = None,

@@ -29,9 +29,11 @@ from lstm_forecasters.backend.forecasting import Forecast, forecast
 from lstm_forecasters.backend.likelihoods import LIKELIHOODS, make_likelihood
 from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.backend.training import (
+    PRECISIONS,
     Recipe,
     Trainer,
     default_lookback,
+    default_references,
     default_steps,
     training_windows,
 )
@@ -155,14 +157,24 @@ class BaseLSTMForecaster(BaseForecaster):
         names = [field.name for field in dataclasses.fields(self.architecture)]
         return self.architecture(**{name: getattr(self, name) for name in names})
 
-    def _recipe(self, max_steps: int | None, share_of_rate: float = 1.0) -> Recipe:
-        """Return the training recipe for a number of steps."""
+    def _recipe(self) -> Recipe:
+        """Return the training recipe of a new network."""
         return Recipe(
-            max_steps=max_steps,
+            max_steps=self.max_steps,
             batch_size=self.batch_size,
-            learning_rate=self.learning_rate * share_of_rate,
+            learning_rate=self.learning_rate,
             validation_fraction=self.validation_fraction,
             patience=self.patience,
+            precision=self.precision,
+        )
+
+    def _recipe_of_more(self, n_steps: int) -> Recipe:
+        """Return the recipe for training on, which leaves what was learnt."""
+        return dataclasses.replace(
+            self._recipe(),
+            max_steps=n_steps,
+            learning_rate=self.learning_rate * FINE_TUNING_RATE,
+            weight_decay=0.0,
         )
 
     def _generator(self) -> torch.Generator:
@@ -188,6 +200,11 @@ class BaseLSTMForecaster(BaseForecaster):
         check_positive("learning_rate", self.learning_rate)
         check_fraction("validation_fraction", self.validation_fraction)
         check_flag("verbose", self.verbose)
+        if self.precision not in PRECISIONS:
+            raise ParameterError(
+                f"precision={self.precision!r} is unknown."
+                f"{did_you_mean(self.precision, PRECISIONS)}"
+            )
         seed = self.random_state
         if seed is not None and not isinstance(seed, np.random.RandomState):
             check_integer("random_state", seed, 0)
@@ -231,7 +248,7 @@ class BaseLSTMForecaster(BaseForecaster):
         context = read_context(y, X, self._covariates(X))
         generator = self._generator()
         model = self._new_model(context, fh, generator)
-        return self._train(model, context, self._recipe(self.max_steps), generator)
+        return self._train(model, context, self._recipe(), generator)
 
     def _fit_pretrained(
         self, y: pd.DataFrame, X: pd.DataFrame | None
@@ -254,7 +271,7 @@ class BaseLSTMForecaster(BaseForecaster):
             )
         if self.fine_tune_steps == 0:
             return self._adopt(model, context)
-        recipe = self._recipe(self.fine_tune_steps, share_of_rate=FINE_TUNING_RATE)
+        recipe = self._recipe_of_more(self.fine_tune_steps)
         return self._train(model, context, recipe, self._generator())
 
     def _pretrain(
@@ -289,7 +306,7 @@ class BaseLSTMForecaster(BaseForecaster):
     ) -> BaseLSTMForecaster:
         """Train a model on a panel and keep it as the pretrained network."""
         windows = Windows(context.panel(), model.layout)
-        self._trainer(model, windows, self._recipe(self.max_steps), generator).run()
+        self._trainer(model, windows, self._recipe(), generator).run()
         self.pretrained_network_ = model
         return self
 
@@ -312,16 +329,19 @@ class BaseLSTMForecaster(BaseForecaster):
         )
         layout = Layout(
             lookback=self.window_length
-            or min(default_lookback(period, horizon, int(lengths.sum())), longest),
+            or min(
+                default_lookback(period, horizon, int(lengths.sum()), longest), longest
+            ),
             horizon=horizon,
             period=period,
+            references=default_references(period, longest),
             n_channels=len(context.columns) if spec.joint_channels else 1,
             past_covariates=context.covariates.past,
             future_covariates=context.covariates.future,
         )
         likelihood = make_likelihood(self.likelihood)
         model = ForecastModel.create(spec, layout, likelihood, generator)
-        model.measure_covariates(context.panel())
+        model.measure(context.panel())
         return model
 
     def _trainer(
@@ -377,9 +397,11 @@ class BaseLSTMForecaster(BaseForecaster):
             return self._adopt(self.network_, context)
         model = copy.deepcopy(self.network_)
         windows = Windows(context.panel(), model.layout)
-        steps = self.max_steps or default_steps(len(training_windows(windows)[0][0]))
+        n_channels = windows.n_components // model.layout.n_channels
+        n_windows = len(training_windows(windows)[0][0]) * n_channels
+        steps = self.max_steps or default_steps(n_windows)
         steps = max(1, round(SHARE_OF_STEPS_IN_UPDATE * steps))
-        recipe = self._recipe(steps, share_of_rate=FINE_TUNING_RATE)
+        recipe = self._recipe_of_more(steps)
         return self._train(model, context, recipe, self._generator())
 
     def _set_cutoff_from_y(self, y: pd.DataFrame) -> None:

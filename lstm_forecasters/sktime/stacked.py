@@ -22,8 +22,10 @@ class StackedLSTMForecaster(BaseLSTMForecaster):
     ----------
     window_length : int or None, default=None
         Time steps that the network reads, the lookback. ``None`` takes two seasons,
-        or seven where a season has 24 time steps or more, from 1000 training values
-        on three and fourteen, and never more than the longest series has.
+        three from 1000 training values on. Of seasons of 24 time steps or more it
+        takes seven, fourteen where the longest series has a hundred of them; without
+        a season twice the horizon and 24 at least; and never more than the longest
+        series has.
     horizon : int or None, default=None
         Time steps that the network is trained to forecast. ``None`` takes the largest
         step of ``fh`` in ``fit``, else one season, else 12. Any ``fh`` can be forecast
@@ -59,12 +61,13 @@ class StackedLSTMForecaster(BaseLSTMForecaster):
     dropout : float, default=0.0
         Share of the states that is dropped between two layers in training.
     max_steps : int or None, default=None
-        Optimiser steps of a fit. ``None`` grows them with the data, from 300 to 2000.
+        Optimiser steps of a fit. ``None`` grows them with the data, from 300 to 4000.
     batch_size : int or None, default=None
         Windows of each optimiser step. ``None`` grows them with the data, from 16
         to 64.
     learning_rate : float, default=5e-3
-        Largest learning rate of Adam; it warms up and then falls along a cosine.
+        Largest learning rate of AdamW; it warms up and then falls along a cosine.
+        ``tune_learning_rate`` finds another.
     validation_fraction : float, default=0.0
         Share of the forecast origins, the latest ones, kept for validation. Above 0,
         training stops early and the best weights are kept.
@@ -78,6 +81,9 @@ class StackedLSTMForecaster(BaseLSTMForecaster):
         global generators are neither read nor written.
     device : str, default="cpu"
         Where to train, as torch names it; forecasts are made on the CPU.
+    precision : {"float32", "bf16"}, default="float32"
+        In which the network computes in training. ``"bf16"`` is up to twice as fast
+        on processors that have it, and a little less exact; forecasts are float32.
     verbose : bool, default=False
         Whether ``fit`` shows a progress bar with the loss.
 
@@ -127,6 +133,7 @@ class StackedLSTMForecaster(BaseLSTMForecaster):
         segment_length: int | None = None,
         linear_path: bool = True,
         joint_channels: bool = False,
+        n_members: int = 1,
         num_layers: int = 2,
         dropout: float = 0.0,
         max_steps: int | None = None,
@@ -137,6 +144,7 @@ class StackedLSTMForecaster(BaseLSTMForecaster):
         fine_tune_steps: int = 0,
         random_state: int | np.random.RandomState | None = None,
         device: str = "cpu",
+        precision: str = "float32",
         verbose: bool = False,
     ) -> None:
         self._set_parameters(locals())

@@ -24,7 +24,7 @@ def test_columns_of_a_window_with_covariates():
         future_covariates=("future",),
     )
     model = make_model(layout)
-    model.measure_covariates(panel)
+    model.measure(panel)
     ahead = torch.from_numpy(future[None, 8:])
     batch = Windows(panel, layout).gather(
         torch.tensor([0]), torch.tensor([8]), ahead=ahead

@@ -79,7 +79,8 @@ class DirectLSTM(nn.Module):
         sequence = history if self.segments is None else self.segments(history)
         _, states = self.lstm(sequence, generator=generator)
         summary = states[-1][0].movedim(0, 1).flatten(1)  # (B, hidden * directions)
-        summary = torch.cat([summary, static], 1)
+        if sizes.static_columns:
+            summary = torch.cat([summary, static], 1)
         raw = self.head(summary).unflatten(1, shape)
         if self.future_effect is not None:
             effect = self.future_effect(summary, horizon)

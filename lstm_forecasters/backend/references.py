@@ -1,0 +1,180 @@
+"""What a forecast is a difference from: seasonal naive forecasts, blended.
+
+A reference repeats the last season of a series, or the last seven of them, which are
+the days of a week where the season is a day. How much each counts for a series follows
+from how well it forecast that series so far, so that a series with a week and one
+without share a network. Nothing from beyond a cutoff takes part.
+
+References
+----------
+.. [1] Bates, J. M. and Granger, C. W. J. (1969). The combination of forecasts.
+   Operational Research Quarterly 20(4), 451-468.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = ["Reference", "errors_so_far", "lags_of", "shares_of", "window_errors"]
+
+SHARPNESS = 4.0
+"""Power of the inverse errors by which references count."""
+
+LEAST_EVIDENCE = 8
+"""Fewest forecasts, and one season of them at least, that tell how good one is."""
+
+
+@dataclass(kw_only=True, eq=False)
+class Reference:
+    """The references of a batch of windows.
+
+    ``lags`` are the time steps that each repeats, (B, R); ``shares`` are what each
+    counts, (B, C, R), with a sum of 1. The last column of a history is the cutoff's.
+    """
+
+    lags: Tensor
+    shares: Tensor
+
+    def path(self, history: Tensor, steps: int, output_shift: int) -> Tensor:
+        """Return the reference forecast (B, steps, C), the last value where unseen."""
+        ahead = torch.arange(output_shift, output_shift + steps, device=history.device)
+        now = history.shape[1]
+        path = self._blend(
+            [_take(history, now - lag + ahead % lag) for lag in self._each_lag()]
+        )
+        return torch.where(path.isnan(), history[:, -1:], path)
+
+    def lagged(self, values: Tensor, lookback: int, longest: int) -> Tensor:
+        """Return what the reference says of the lookback (B, L, C), NaN where unseen.
+
+        ``longest`` is the largest lag that any window has.
+        """
+        now = values.shape[1]
+        unseen = max(0, lookback + longest - now)
+        seen = functional.pad(values, (0, 0, unseen, 0), value=torch.nan)
+        steps = torch.arange(-lookback, 0, device=values.device) + now + unseen
+        return self._blend([_take(seen, steps - lag) for lag in self._each_lag()])
+
+    def seen(self, values: Tensor, now: int, steps: int, output_shift: int) -> Tensor:
+        """Return values (B, T, Q) at what each reference repeats, (B, R, steps, Q)."""
+        ahead = torch.arange(output_shift, output_shift + steps, device=values.device)
+        repeated = [_take(values, now - lag + ahead % lag) for lag in self._each_lag()]
+        return torch.stack(repeated, 1)
+
+    def _each_lag(self) -> list[Tensor]:
+        """Return the lags as columns (B, 1), one for each reference."""
+        return list(self.lags.split(1, 1))
+
+    def _blend(self, parts: list[Tensor]) -> Tensor:
+        """Return the mean of the references (B, T, C) by their shares, NaN if none."""
+        if len(parts) == 1:
+            return parts[0]
+        values = torch.stack(parts, -1)  # (B, T, C, R)
+        shares = self.shares[:, None] * ~values.isnan()
+        return (values.nan_to_num() * shares).sum(-1) / shares.sum(-1)
+
+
+def lags_of(period: Tensor, seasons: tuple[int, ...]) -> Tensor:
+    """Return the lags (B, R) of references that repeat some number of seasons."""
+    return period[:, None] * torch.tensor(seasons, device=period.device)
+
+
+def shares_of(errors: Tensor) -> Tensor:
+    """Return how much references count by their errors so far, both (..., R).
+
+    An error that is not known is infinite; where none is, the first reference counts.
+    """
+    fallback = torch.zeros_like(errors)
+    fallback[..., 1:] = torch.inf
+    errors = torch.where(errors.isinf().all(-1, keepdim=True), fallback, errors)
+    tiny = torch.finfo(errors.dtype).tiny
+    return torch.softmax(-SHARPNESS * errors.clamp_min(tiny).log(), -1)
+
+
+def window_errors(
+    history: Tensor, period: int, seasons: tuple[int, ...], horizon: int
+) -> Tensor:
+    """Return the errors (B, C, R) of references within windows (B, W, C) alone."""
+    evidence = history.shape[1] - period * max(seasons)
+    found = []
+    for lag in (period * number for number in seasons):
+        total, weights = history.new_zeros(()), 0
+        for turn, weight in _turns(lag, horizon):
+            if turn * lag < history.shape[1]:
+                change = history[:, turn * lag :] - history[:, : -turn * lag]
+                change = change[:, -evidence:].abs()
+                count = (~change.isnan()).sum(1)
+                mean = change.nan_to_num().sum(1) / count.clamp_min(1)
+                enough = count >= min(evidence, max(LEAST_EVIDENCE, period))
+                total = total + weight * torch.where(enough, mean, torch.inf)
+                weights += weight
+        found.append(total / weights)
+    return torch.stack(found, -1)
+
+
+def errors_so_far(
+    filled: np.ndarray,
+    spread: np.ndarray,
+    first: np.ndarray,
+    step: np.ndarray,
+    period: np.ndarray,
+    seasons: tuple[int, ...],
+    horizon: int,
+) -> np.ndarray:
+    """Return each reference's mean error up to and including each row, (N, C, R).
+
+    Errors are in spreads of their series, and infinite before there is evidence.
+
+    Parameters
+    ----------
+    filled, spread : numpy.ndarray of shape (N, C)
+        Series, one after another, without gaps; and the spread of each row's series.
+    first, step, period : numpy.ndarray of shape (N,)
+        Row at which the series of each row begins, its step in it, and its season.
+    seasons : tuple of int
+        How many seasons each reference repeats.
+    horizon : int
+        Steps that are forecast.
+    """
+    values = filled / np.where(spread > 0, spread, 1.0)
+    row = np.arange(len(values))
+    found = []
+    for number in seasons:
+        total, weights = np.zeros(values.shape), 0
+        for turn, weight in _turns(int(period.max()) * number, horizon):
+            back = period * number * turn
+            usable = step >= np.maximum(back, period * max(seasons))
+            change = np.abs(values - values[np.where(usable, row - back, row)])
+            known = usable[:, None] & ~np.isnan(change)
+            count = _running(known, first)
+            mean = _running(np.where(known, change, 0.0), first) / np.maximum(count, 1)
+            enough = count >= np.maximum(LEAST_EVIDENCE, period)[:, None]
+            total += weight * np.where(enough, mean, np.inf)
+            weights += weight
+        found.append(total / weights)
+    return np.stack(found, -1)
+
+
+def _turns(lag: int, horizon: int) -> list[tuple[int, int]]:
+    """Return the turns in which a lag is repeated, and how many steps each forecasts.
+
+    The second turn of a horizon looks two lags back.
+    """
+    starts = range(0, horizon, lag)
+    return [(1 + start // lag, min(lag, horizon - start)) for start in starts]
+
+
+def _running(values: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Return the sums (N, C) of each series up to and including each row."""
+    total = np.cumsum(values, axis=0, dtype=np.float64)
+    return total - total[first] + values[first]
+
+
+def _take(values: Tensor, steps: Tensor) -> Tensor:
+    """Return values (B, T, C) at steps (B, S) of each window, (B, S, C)."""
+    return values.gather(1, steps[:, :, None].expand(-1, -1, values.shape[2]))
