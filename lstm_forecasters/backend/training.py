@@ -21,6 +21,8 @@ from lstm_forecasters.specs import LONG_SEASON
 
 __all__ = [
     "PRECISIONS",
+    "RATES_TO_TRY",
+    "SIZE_TO_TRY_AT",
     "ClippedAdamW",
     "Recipe",
     "Trainer",
@@ -40,6 +42,10 @@ __all__ = [
 MICRO_BATCH_CELLS = 2**19
 """Most batch x steps x units at a time: beyond it the LSTM's workspace passes what
 the C allocator keeps, and every step pays for fresh pages."""
+
+RATES_TO_TRY = (1e-3, 2e-3, 5e-3, 1e-2, 2e-2)
+SIZE_TO_TRY_AT = 16
+"""Hidden size at which learning rates are tried: the best one depends little on it."""
 
 PRECISIONS = ("float32", "bf16")
 

@@ -17,6 +17,7 @@ from lstm_forecasters.darts.bidirectional import BidirectionalLSTMModel
 from lstm_forecasters.darts.encoder_decoder import EncoderDecoderLSTMModel
 from lstm_forecasters.darts.likelihoods import StudentTLikelihood
 from lstm_forecasters.darts.stacked import StackedLSTMModel
+from lstm_forecasters.darts.tuning import tune_learning_rate
 from lstm_forecasters.darts.vanilla import VanillaLSTMModel
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "StackedLSTMModel",
     "StudentTLikelihood",
     "VanillaLSTMModel",
+    "tune_learning_rate",
 ]
 
 # What darts' safe loading may build of this package: exactly these classes.

@@ -13,6 +13,7 @@ except ImportError as error:
 from lstm_forecasters.sktime.bidirectional import BidirectionalLSTMForecaster
 from lstm_forecasters.sktime.encoder_decoder import EncoderDecoderLSTMForecaster
 from lstm_forecasters.sktime.stacked import StackedLSTMForecaster
+from lstm_forecasters.sktime.tuning import tune_learning_rate
 from lstm_forecasters.sktime.vanilla import VanillaLSTMForecaster
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "EncoderDecoderLSTMForecaster",
     "StackedLSTMForecaster",
     "VanillaLSTMForecaster",
+    "tune_learning_rate",
 ]
