@@ -1,13 +1,15 @@
-"""Defaults against seasonal naive on validation folds of single series.
+"""Defaults against seasonal naive on validation folds.
 
 Every fold is cut from the training part of a series, so that test splits stay unseen.
 46 fits, one series each: four folds of AirPassengers, sunspots, milk and wineind,
 sixteen series of Tourism monthly, ten of CIF 2016 and four of M4 hourly, drawn with a
-fixed seed. Settings given on the command line replace the defaults, to see what
-they change:
+fixed seed. Or, with ``--panels``, one fit for each whole panel, whose last horizon of
+training data is held out. Settings given on the command line replace the defaults, to
+see what they change:
 
     python examples/benchmarks/validation.py DATA_FOLDER
     python examples/benchmarks/validation.py DATA_FOLDER linear_path=False max_steps=500
+    python examples/benchmarks/validation.py DATA_FOLDER --panels n_members=5
 """
 
 from __future__ import annotations
@@ -53,15 +55,50 @@ def folds(folder: Path) -> list[Fold]:
             train, test = values[: end - HORIZON], values[end - HORIZON : end]
             found.append(Fold(name, train, test, 12))
     random = np.random.default_rng(0)
-    for source, (file, number, horizon, season) in PANELS.items():
-        frame = pd.read_csv(folder / file).query("split == 'train'")
-        series = [one["y"].to_numpy(float) for _, one in frame.groupby("id")]
+    for source, (_, number, _, _) in PANELS.items():
+        series, horizon, season = read_panel(folder, source)
         long = [one for one in series if len(one) > horizon + LEAST_TRAINING]
         for index in random.choice(len(long), number, replace=False):
             values = long[index]
             train, test = values[:-horizon], values[-horizon:]
             found.append(Fold(source, train, test, season))
     return found
+
+
+def read_panel(folder: Path, source: str) -> tuple[list[np.ndarray], int, int]:
+    """Return the training parts of a panel's series, their horizon and season."""
+    file, _, horizon, season = PANELS[source]
+    frame = pd.read_csv(folder / file).query("split == 'train'")
+    series = [one["y"].to_numpy(float) for _, one in frame.groupby("id")]
+    return series, horizon, season
+
+
+def score_panel(
+    folder: Path, source: str, name: str, settings: dict[str, object]
+) -> dict[str, float]:
+    """Return MASE, sMAPE and coverage of one network for a panel, and seconds."""
+    series, horizon, season = read_panel(folder, source)
+    kept = [one for one in series if len(one) - horizon > 2 * season]
+    train = pd.concat(
+        {number: pd.DataFrame({"y": y[:-horizon]}) for number, y in enumerate(kept)}
+    )
+    test = np.array([y[-horizon:] for y in kept])
+    forecaster = OURS[name](sp=season, random_state=0, **settings)
+    start = time.perf_counter()
+    forecaster.fit(train, fh=range(1, horizon + 1))
+    seconds = time.perf_counter() - start
+    quantiles = forecaster.predict_quantiles(alpha=[0.1, 0.5, 0.9]).to_numpy()
+    lower, median, upper = quantiles.reshape(*test.shape, 3).transpose(2, 0, 1)
+    error, level = np.abs(median - test), np.abs(median) + np.abs(test)
+    past = [y[:-horizon] for y in kept]
+    scale = [np.abs(y[season:] - y[:-season]).mean() for y in past]
+    relative = error.mean(1) / scale
+    return {
+        f"{source}: MASE": relative[np.isfinite(relative)].mean(),
+        "sMAPE": 200 * (error / level).mean(),
+        "80 % coverage": ((lower <= test) & (test <= upper)).mean(),
+        "seconds": seconds,
+    }
 
 
 def score(fold: Fold, name: str, settings: dict[str, object]) -> tuple[float, ...]:
@@ -78,16 +115,27 @@ def score(fold: Fold, name: str, settings: dict[str, object]) -> tuple[float, ..
     return np.log(error / naive), held, seconds
 
 
+def compare_panels(folder: Path, names: list[str], settings: dict[str, object]) -> None:
+    """Print one table a panel, with one row an architecture."""
+    for source in PANELS:
+        rows = {name: score_panel(folder, source, name, settings) for name in names}
+        print(pd.DataFrame(rows).T.round(3).to_string(), flush=True)
+
+
 def main() -> None:
     """Print one row an architecture: errors relative to the naive, by source."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("settings", nargs="*", help="name=value, in place of defaults")
+    parser.add_argument("--panels", action="store_true", help="fit whole panels")
     parser.add_argument("--forecasters", nargs="+", default=list(OURS), choices=OURS)
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     pairs = (setting.split("=") for setting in arguments.settings)
     settings = {name: ast.literal_eval(value) for name, value in pairs}
     torch.set_num_threads(1)
+    if arguments.panels:
+        compare_panels(arguments.folder, arguments.forecasters, settings)
+        return
     cut = folds(arguments.folder)
     rows = {}
     for name in arguments.forecasters:
