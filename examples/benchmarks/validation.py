@@ -23,9 +23,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from single_series import HORIZON, OURS, SERIES, read
+from contenders import ARCHITECTURES
+from single_series import HORIZON, SERIES, read
 from tqdm import tqdm
 
+from lstm_forecasters import sktime
+
+OURS = {
+    key: getattr(sktime, f"{name}LSTMForecaster") for key, name in ARCHITECTURES.items()
+}
 PANELS = {  # file, number of series, horizon, season
     "tourism": ("tourism_monthly.csv.gz", 16, 24, 12),
     "cif": ("cif2016.csv.gz", 10, 12, 12),
