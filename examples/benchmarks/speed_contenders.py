@@ -22,7 +22,8 @@ from torch import nn
 
 from lstm_forecasters.backend.likelihoods import make_likelihood
 from lstm_forecasters.backend.model import ForecastModel
-from lstm_forecasters.backend.training import Recipe, Trainer
+from lstm_forecasters.backend.recipe import Recipe
+from lstm_forecasters.backend.training import Trainer
 from lstm_forecasters.backend.windows import Layout, Panel, Windows
 from lstm_forecasters.specs import VanillaLSTM
 

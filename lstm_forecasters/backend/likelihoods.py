@@ -27,21 +27,11 @@ __all__ = [
     "QuantileLikelihood",
     "StudentTLikelihood",
     "make_likelihood",
-    "spread_correction",
 ]
 
 DEFAULT_QUANTILES = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 LEAST_SCALE = 1e-4
 """Least scale of a distribution, as a share of the window's scale."""
-
-
-def spread_correction(n_values: int, horizon: int) -> float:
-    """Return how much wider than in training a spread must be.
-
-    A network that has seen few horizons that do not overlap errs by less on them than
-    on those to come.
-    """
-    return 1 + 2 * horizon / n_values
 
 
 @runtime_checkable

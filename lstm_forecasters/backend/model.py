@@ -15,10 +15,11 @@ from lstm_forecasters.backend.features import (
     horizon_columns,
     unfold_channels,
 )
-from lstm_forecasters.backend.likelihoods import Likelihood, spread_correction
+from lstm_forecasters.backend.likelihoods import Likelihood
 from lstm_forecasters.backend.networks import NetworkSizes, build_network
 from lstm_forecasters.backend.networks.layers import State, draw_parameters
 from lstm_forecasters.backend.normalization import Frame
+from lstm_forecasters.backend.recipe import spread_correction
 from lstm_forecasters.backend.windows import Layout, Panel, WindowBatch
 from lstm_forecasters.specs import Architecture
 
@@ -97,15 +98,27 @@ class ForecastModel(nn.Module):
                 setattr(self, name, values.to(getattr(self, name).device))
         return self
 
+    @property
+    def n_weights(self) -> int:
+        """Number of weights, in an ensemble those of one member on average."""
+        n_weights = sum(one.numel() for one in self.parameters())
+        return n_weights // self.spec.n_members
+
     def measure(self, panel: Panel) -> None:
         """Take from the training data what is not learnt step by step.
 
         Location and scale of the covariates, and how much wider than in training the
         spread of forecasts must be.
         """
+        layout = self.layout
         n_values = int((~np.isnan(panel.values)).sum())
-        if n_values:
-            self.widening.fill_(spread_correction(n_values, self.layout.horizon))
+        n_windows = int(layout.training_origins(panel.lengths)[1].sum())
+        n_windows *= panel.values.shape[1] // layout.n_channels
+        if n_values and n_windows:
+            correction = spread_correction(
+                self.n_weights, n_windows, n_values, layout.horizon
+            )
+            self.widening.fill_(correction)
         static = panel.static_covariates
         static = static.reshape(-1, len(self.layout.static_covariates) or 1)
         columns = [panel.past_covariates, panel.future_covariates, static]

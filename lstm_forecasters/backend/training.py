@@ -1,11 +1,10 @@
-"""The loop and its default recipe: seeds, early stop, device, progress."""
+"""The loop that follows a recipe: seeds, early stop, device, progress."""
 
 from __future__ import annotations
 
 import copy
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,144 +14,33 @@ from tqdm import tqdm
 
 from lstm_forecasters.backend.features import NetworkInput
 from lstm_forecasters.backend.model import ForecastModel
+from lstm_forecasters.backend.recipe import (
+    Recipe,
+    default_batch_size,
+    default_steps,
+    default_weight_decay,
+    schedule,
+    weight_decay_of_steps,
+)
 from lstm_forecasters.backend.windows import Windows
 from lstm_forecasters.errors import TrainingError
-from lstm_forecasters.specs import LONG_SEASON
 
 __all__ = [
-    "PRECISIONS",
-    "RATES_TO_TRY",
-    "SIZE_TO_TRY_AT",
     "ClippedAdamW",
-    "Recipe",
     "Trainer",
     "batches_per_block",
     "decaying",
-    "default_batch_size",
-    "default_lookback",
-    "default_references",
-    "default_steps",
-    "default_weight_decay",
     "micro_batch_size",
-    "schedule",
     "training_windows",
-    "weight_decay_of_steps",
 ]
+
 
 MICRO_BATCH_CELLS = 2**19
 """Most batch x steps x units at a time: beyond it the LSTM's workspace passes what
 the C allocator keeps, and every step pays for fresh pages."""
 
-RATES_TO_TRY = (1e-3, 2e-3, 5e-3, 1e-2, 2e-2)
-SIZE_TO_TRY_AT = 16
-"""Hidden size at which learning rates are tried: the best one depends little on it."""
-
-PRECISIONS = ("float32", "bf16")
-
-PLENTY_OF_VALUES = 1000
-"""Training values from which on a longer lookback pays."""
-
-PLENTY_OF_SEASONS = 100
-"""Seasons of a series from which on two weeks of lookback pay."""
-
-DAYS_OF_WEEK = 7
-
-MEAN_OF_SCHEDULE = 0.5
-"""Mean share of the learning rate over a whole fit."""
-
 BLOCK_CELLS = 2**17
 """History values that are gathered and normalised at a time, for several steps."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """How a network learns.
-
-    Parameters
-    ----------
-    max_steps : int or None, default=None
-        Optimiser steps. ``None`` grows them with the data, from 300 to 4000.
-    batch_size : int or None, default=None
-        Windows of each step. ``None`` grows them with the data, from 16 to 64.
-    learning_rate : float, default=5e-3
-        Largest learning rate of Adam; it warms up and then falls along a cosine.
-    validation_fraction : float, default=0.0
-        Share of the forecast origins, the latest ones, kept for validation. Above 0,
-        training stops early and the best weights are kept.
-    patience : int, default=10
-        Validations without improvement before training stops.
-    gradient_clip : float, default=1.0
-        Largest norm of the gradient.
-    weight_decay : float or None, default=None
-        How much a whole fit shrinks the weights: without gradients they would end at
-        ``exp(-weight_decay)`` of what they were. ``None`` shrinks more where there is
-        less to learn from.
-    precision : {"float32", "bf16"}, default="float32"
-        In which the network computes in training. Weights, losses and forecasts are
-        float32 in both.
-    """
-
-    max_steps: int | None = None
-    batch_size: int | None = None
-    learning_rate: float = 5e-3
-    validation_fraction: float = 0.0
-    patience: int = 10
-    gradient_clip: float = 1.0
-    weight_decay: float | None = None
-    precision: str = "float32"
-
-
-def default_steps(n_windows: int) -> int:
-    """Return the optimiser steps for a number of training windows of one channel."""
-    return int(min(4000, max(300, 300 * (n_windows / 150) ** 0.35)))
-
-
-def default_batch_size(n_windows: int, n_channels: int = 1) -> int:
-    """Return the batch size for a number of training windows: an eighth, 16 to 64.
-
-    Each window counts as many times as it has channels that are forecast alone.
-    """
-    return max(1, min(64, max(16, n_windows * n_channels // 8)) // n_channels)
-
-
-def default_weight_decay(model: ForecastModel, n_windows: int) -> float:
-    """Return how much a fit shrinks the weights, by their number a training window.
-
-    A prior: the less there is to learn from, the nearer to its reference a forecast
-    stays.
-    """
-    n_weights = sum(one.numel() for one in model.parameters()) / model.spec.n_members
-    return min(10.0, n_weights / (20 * n_windows))
-
-
-def weight_decay_of_steps(
-    weight_decay: float, learning_rate: float, n_steps: int
-) -> float:
-    """Return AdamW's weight decay for how much a whole fit is to shrink the weights."""
-    return weight_decay / (MEAN_OF_SCHEDULE * learning_rate * n_steps)
-
-
-def default_lookback(period: int, horizon: int, n_values: int, longest: int) -> int:
-    """Return the lookback for a season, a horizon, and the training series.
-
-    Two seasons where there are few values to learn from and three where there are
-    more; of seasons that are read as a whole, 24 steps or longer, one week, and two
-    where the longest series has a hundred seasons.
-    """
-    if period == 1:
-        return max(24, 2 * horizon)
-    if period < LONG_SEASON:
-        return (3 if n_values >= PLENTY_OF_VALUES else 2) * period
-    return (14 if longest >= PLENTY_OF_SEASONS * period else 7) * period
-
-
-def default_references(period: int, longest: int) -> tuple[int, ...]:
-    """Return the seasons that references repeat, for a season and the longest series.
-
-    One, and seven too where a season is long and a series covers two times seven.
-    """
-    is_week = period >= LONG_SEASON and longest >= 2 * DAYS_OF_WEEK * period
-    return (1, DAYS_OF_WEEK) if is_week else (1,)
 
 
 def batches_per_block(windows: Windows, batch_size: int) -> int:
@@ -166,21 +54,17 @@ def training_windows(
 ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor] | None]:
     """Return series and steps of the windows to train on, and to validate on.
 
-    A series longer than lookback and horizon gives its full windows; a shorter one
-    also those that are padded on the left. Windows that reach beyond the end take
-    part with the steps that exist.
+    The validation windows are the latest of each series.
     """
-    layout, lengths = windows.layout, windows.lengths
-    last = lengths - layout.output_shift  # one beyond the last origin
-    first = np.clip(np.minimum(layout.lookback, lengths - layout.reach), 1, None)
-    n_origins = np.maximum(last - first, 0)
+    layout = windows.layout
+    first, n_origins = layout.training_origins(windows.lengths)
     n_validation = np.floor(n_origins * validation_fraction).astype(int)
     gap = np.where(n_validation > 0, layout.reach - 1, 0)
     n_training = np.maximum(n_origins - n_validation - gap, 0)
     training = _origins(first, n_training)
     if validation_fraction == 0:
         return training, None
-    return training, _origins(last - n_validation, n_validation)
+    return training, _origins(first + n_origins - n_validation, n_validation)
 
 
 def _origins(first: np.ndarray, counts: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -243,7 +127,7 @@ class Trainer:
         )
         weight_decay = recipe.weight_decay
         if weight_decay is None:
-            weight_decay = default_weight_decay(model, n_windows * n_channels)
+            weight_decay = default_weight_decay(model.n_weights, n_windows * n_channels)
         self.weight_decay = weight_decay_of_steps(
             weight_decay, recipe.learning_rate, self.n_steps
         )
@@ -477,12 +361,3 @@ class _Best:
         """Go back to the best weights, if any were noted."""
         if self.weights is not None:
             self.model.load_state_dict(self.weights)
-
-
-def schedule(step: int, n_steps: int) -> float:
-    """Return the share of the learning rate: a short warm-up, then a cosine."""
-    warm_up = max(1, n_steps // 20)
-    if step < warm_up:
-        return (step + 1) / warm_up
-    progress = (step - warm_up) / max(1, n_steps - warm_up)
-    return 0.5 * (1 + math.cos(math.pi * progress))

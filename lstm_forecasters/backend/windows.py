@@ -75,6 +75,16 @@ class Layout:
         """Time steps after the cutoff that a window covers."""
         return self.output_shift + self.horizon
 
+    def training_origins(self, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the first step to train a forecast from, and how many there are.
+
+        A series longer than lookback and horizon gives its full windows; a shorter one
+        also those that are padded on the left. Windows that reach beyond the end take
+        part with the steps that exist.
+        """
+        first = np.clip(np.minimum(self.lookback, lengths - self.reach), 1, None)
+        return first, np.maximum(lengths - self.output_shift - first, 0)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Panel:

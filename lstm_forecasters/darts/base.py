@@ -31,7 +31,7 @@ from sklearn.utils import check_random_state
 from lstm_forecasters.backend.files import Archive, pack, read_archive, write_atomically
 from lstm_forecasters.backend.forecasting import WINDOWS_AT_A_TIME
 from lstm_forecasters.backend.model import ForecastModel
-from lstm_forecasters.backend.training import (
+from lstm_forecasters.backend.recipe import (
     Recipe,
     default_batch_size,
     default_references,
@@ -434,7 +434,7 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
         module.weight_decay = 0.0  # for what is trained on
         if is_new:
             module.weight_decay = default_weight_decay(
-                module.network, n_windows * n_channels
+                module.network.n_weights, n_windows * n_channels
             )
             module.network.measure(
                 train_dataset.samples.panel

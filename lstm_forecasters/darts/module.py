@@ -28,13 +28,8 @@ from lstm_forecasters.backend.features import NetworkInput
 from lstm_forecasters.backend.forecasting import WINDOWS_AT_A_TIME, walk
 from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.backend.networks.layers import Dropout
-from lstm_forecasters.backend.training import (
-    Recipe,
-    decaying,
-    micro_batch_size,
-    schedule,
-    weight_decay_of_steps,
-)
+from lstm_forecasters.backend.recipe import Recipe, schedule, weight_decay_of_steps
+from lstm_forecasters.backend.training import decaying, micro_batch_size
 from lstm_forecasters.backend.windows import Layout, WindowBatch, window_batch
 from lstm_forecasters.darts.datasets import InferenceBatch
 from lstm_forecasters.darts.likelihoods import backend_likelihood, mean_loss

@@ -8,7 +8,7 @@ from typing import Any
 from darts import TimeSeries
 from darts.metrics import mae
 
-from lstm_forecasters.backend.training import RATES_TO_TRY, SIZE_TO_TRY_AT
+from lstm_forecasters.backend.recipe import RATES_TO_TRY, SIZE_TO_TRY_AT
 from lstm_forecasters.darts.base import BaseLSTMModel
 from lstm_forecasters.errors import ParameterTypeError
 
@@ -80,7 +80,7 @@ def tune_learning_rate(
     >>> parameters["optimizer_kwargs"]
     {'lr': 0.005}
     """
-    if not (isinstance(model_class, type) and issubclass(model_class, BaseLSTMModel)):
+    if BaseLSTMModel not in getattr(model_class, "__mro__", ()):
         raise ParameterTypeError(
             "model_class must be a class of lstm_forecasters.darts, got "
             f"{model_class!r}. Pass the class and its parameters apart."

@@ -28,15 +28,14 @@ from lstm_forecasters.backend.files import (
 from lstm_forecasters.backend.forecasting import Forecast, forecast
 from lstm_forecasters.backend.likelihoods import LIKELIHOODS, make_likelihood
 from lstm_forecasters.backend.model import ForecastModel
-from lstm_forecasters.backend.training import (
+from lstm_forecasters.backend.recipe import (
     PRECISIONS,
     Recipe,
-    Trainer,
     default_lookback,
     default_references,
     default_steps,
-    training_windows,
 )
+from lstm_forecasters.backend.training import Trainer, training_windows
 from lstm_forecasters.backend.windows import Layout, Windows
 from lstm_forecasters.errors import (
     CovariateError,

@@ -10,7 +10,7 @@ from sktime.forecasting.model_selection import ForecastingGridSearchCV
 from sktime.performance_metrics.forecasting import MeanAbsoluteScaledError
 from sktime.split import SingleWindowSplitter
 
-from lstm_forecasters.backend.training import RATES_TO_TRY, SIZE_TO_TRY_AT
+from lstm_forecasters.backend.recipe import RATES_TO_TRY, SIZE_TO_TRY_AT
 from lstm_forecasters.errors import ParameterTypeError
 from lstm_forecasters.sktime.base import BaseLSTMForecaster
 
