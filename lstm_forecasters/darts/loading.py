@@ -117,11 +117,14 @@ class WindowsLoader:
         if self.shuffle:
             seed = hash((self.module.seed, self.module.epochs_trained)) % 2**63
             generator = Generator().manual_seed(seed)
-            orders = [
-                torch.randperm(n_windows, generator=generator)
-                for _ in range(self.n_members)
-            ]
-            rows = torch.stack(orders, 1).flatten()
+            orders = torch.stack(
+                [
+                    torch.randperm(n_windows, generator=generator)
+                    for _ in range(self.n_members)
+                ]
+            )  # (members, windows); a batch holds those of one member after another's
+            parts = orders.split(self.batch_size // self.n_members, 1)
+            rows = torch.cat([part.flatten() for part in parts])
         trainer = self.module._trainer  # its property raises where there is none yet
         if trainer is None or trainer.world_size == 1:
             return rows
