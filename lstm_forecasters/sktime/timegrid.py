@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,10 +149,16 @@ class TimeGrid:
             )
         low, high = min(int(positions.min()), 0), max(int(positions.max()), 0)
         start = self.anchor + low * self.offset if low else self.anchor
-        grid = pd.date_range(
-            start, periods=high - low + 1, freq=self.offset, name=self.name
-        )
+        grid = _stamps(start, high - low + 1, self.offset, self.name)
         if len(positions) > 1 and (np.diff(positions) == 1).all():
             first = int(positions[0]) - low
             return grid[first : first + len(positions)]
         return grid[positions - low]
+
+
+@functools.lru_cache(maxsize=16)
+def _stamps(
+    start: pd.Timestamp, periods: int, offset: Any, name: Hashable
+) -> pd.DatetimeIndex:
+    """Return consecutive time stamps; making them takes a tenth of a forecast."""
+    return pd.date_range(start, periods=periods, freq=offset, name=name)
