@@ -24,7 +24,7 @@ from lstm_forecasters.errors import FileFormatError
 from lstm_forecasters.specs import ARCHITECTURES
 from tests.backend.series import make_model, make_panel
 
-LAYOUT = Layout(lookback=5, horizon=3, period=2)
+LAYOUT = Layout(lookback=5, horizon=3, period=2, references=(1, 2))
 VALUES = np.random.default_rng(1).normal(size=20)
 
 
@@ -34,8 +34,10 @@ def one_model():
 
 @pytest.mark.parametrize("spec", ARCHITECTURES.values())
 @pytest.mark.parametrize("likelihood", [None, "quantile", "normal", "student_t"])
-def test_a_network_comes_back_bit_for_bit(spec, likelihood):
-    model = make_model(LAYOUT, spec(hidden_size=4), likelihood)
+@pytest.mark.parametrize("n_members", [1, 3])
+def test_a_network_comes_back_bit_for_bit(spec, likelihood, n_members):
+    model = make_model(LAYOUT, spec(hidden_size=4, n_members=n_members), likelihood)
+    model.measure(make_panel(VALUES))
     extra = {"words": ["a", 1, None]}
     archive = unpack(pack(Archive([model], extra, {"context": torch.arange(3)})))
     (other,) = archive.models
@@ -45,9 +47,11 @@ def test_a_network_comes_back_bit_for_bit(spec, likelihood):
     assert torch.equal(archive.tensors["context"], torch.arange(3))
     windows = Windows(make_panel(VALUES), LAYOUT)
     before, after = (
-        forecast(one, windows, *windows.cutoffs(), 7).points() for one in (model, other)
+        forecast(one, windows, *windows.cutoffs(), 7).parameters()
+        for one in (model, other)
     )
     np.testing.assert_array_equal(before, after)
+    assert other.widening == model.widening > 1 + 2 * 3 / 20
 
 
 def test_several_networks_and_none():

@@ -8,6 +8,7 @@ import torch
 
 from lstm_forecasters.backend.features import assemble
 from lstm_forecasters.backend.forecasting import forecast
+from lstm_forecasters.backend.recipe import spread_correction
 from lstm_forecasters.backend.windows import Layout, Windows
 from lstm_forecasters.errors import ParameterError
 from lstm_forecasters.specs import ARCHITECTURES
@@ -80,7 +81,7 @@ def test_points_feed_back_as_if_they_had_been_observed(spec):
 
 
 def test_paths_spread_beyond_the_trained_horizon():
-    layout = Layout(lookback=4, horizon=2, seasonal_reference=False)
+    layout = Layout(lookback=4, horizon=2)
     model = make_model(layout, likelihood="normal", trained=False)
     values = np.cumsum(np.tile([1.0, -1.0], 20))
     windows = Windows(make_panel(values), layout)
@@ -169,3 +170,31 @@ def test_forecast_is_the_network_in_the_users_units():
     found = forecast(model, windows, *at_the_end(windows), 3).parameters()
     np.testing.assert_allclose(found[0, :, :, 0].T, location[:, :, 0], rtol=1e-6)
     assert (found[..., 1] > 0).all()
+
+
+@pytest.mark.parametrize("likelihood", [None, "quantile", "normal", "student_t"])
+def test_forecasts_are_wider_than_in_training_by_what_was_measured(likelihood):
+    values = 50 + 7 * RANDOM.normal(size=(20, 2))
+    values[4:7] = np.nan
+    layout = Layout(lookback=5, horizon=3, period=2)
+    model = make_model(layout, likelihood=likelihood)
+    windows = Windows(make_panel(values), layout)
+    found = []
+    for _ in range(2):
+        found.append(forecast(model, windows, *at_the_end(windows), 3))
+        model.measure(make_panel(values))
+    n_windows, n_values = 2 * 15, 34
+    factor = spread_correction(model.n_weights, n_windows, n_values, 3)
+    assert model.widening.item() == pytest.approx(factor, rel=1e-12)
+    before, after = (one.points() for one in found)
+    np.testing.assert_array_equal(before, after)
+    if likelihood is not None:
+        levels = np.array([0.05, 0.3, 0.9])
+        plain, wide = (one.quantiles(levels) - before[..., None] for one in found)
+        np.testing.assert_allclose(wide, factor * plain, rtol=1e-9)
+
+
+def test_nothing_observed_widens_nothing():
+    model = make_model(Layout(lookback=5, horizon=3))
+    model.measure(make_panel(np.full(4, np.nan)))
+    assert model.widening == 1

@@ -133,6 +133,23 @@ def test_restored_parameters_describe_the_restored_forecast(name):
     )
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_wider_forecasts_keep_their_medians(name):
+    likelihood = make_likelihood(name)
+    parameters = likelihood.parameters(*drawn(likelihood))
+    wider = likelihood.widen(parameters, torch.tensor(1.7))
+    median = likelihood.point(parameters)
+    assert torch.equal(likelihood.point(wider), median)
+    if name is None:
+        assert torch.equal(wider, parameters)
+        return
+    before, after = (
+        likelihood.quantiles(one, LEVELS) - median[..., None]
+        for one in (parameters, wider)
+    )
+    torch.testing.assert_close(after, 1.7 * before)
+
+
 def test_levels_may_differ_from_value_to_value():
     for likelihood in (QuantileLikelihood(), NormalLikelihood(), StudentTLikelihood()):
         parameters = likelihood.parameters(*drawn(likelihood))

@@ -5,9 +5,14 @@ import dataclasses
 import pytest
 import torch
 
-from lstm_forecasters.backend.networks import NetworkSizes, build_network
+from lstm_forecasters.backend.networks import Ensemble, NetworkSizes, build_network
 from lstm_forecasters.backend.networks.layers import draw_parameters
-from lstm_forecasters.specs import ARCHITECTURES, EncoderDecoderLSTM, StackedLSTM
+from lstm_forecasters.specs import (
+    ARCHITECTURES,
+    EncoderDecoderLSTM,
+    StackedLSTM,
+    VanillaLSTM,
+)
 
 SIZES = NetworkSizes(
     lookback=7,
@@ -25,7 +30,14 @@ SPECS = [
     for length, linear in ((1, True), (3, False), (4, True))
 ]
 SPECS.append(EncoderDecoderLSTM(hidden_size=5, num_layers=2, reverse_lookback=True))
+SPECS += [
+    spec(hidden_size=5, n_members=3) for spec in (VanillaLSTM, EncoderDecoderLSTM)
+]
 SPECS = [spec.with_segments_of(1) for spec in SPECS]
+ENSEMBLES = [
+    spec(hidden_size=5, segment_length=4, n_members=3)
+    for spec in (VanillaLSTM, StackedLSTM, EncoderDecoderLSTM)
+]
 
 
 def make(spec, seed=0, trained=True):
@@ -51,7 +63,7 @@ def inputs(seed=1):
 
 
 def name_of(spec):
-    return f"{spec.name}-{spec.segment_length}-{spec.linear_path}"
+    return f"{spec.name}-{spec.segment_length}-{spec.linear_path}-{spec.n_members}"
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=name_of)
@@ -86,7 +98,9 @@ class TestEveryNetwork:
 
 
 @pytest.mark.parametrize(
-    "spec", [s for s in SPECS if s.structure == "seq2seq"], ids=name_of
+    "spec",
+    [s for s in SPECS if s.structure == "seq2seq" and s.n_members == 1],
+    ids=name_of,
 )
 class TestDecoder:
     def test_decodes_on_from_its_state(self, spec):
@@ -109,6 +123,78 @@ class TestDecoder:
         first = -(-1 // network.length) * network.length  # steps of the first turn
         network(history, horizon, static)[:, :first].sum().backward()
         assert horizon.grad[:, first:].abs().sum() == 0
+
+
+def test_one_member_is_a_plain_network():
+    for spec in ARCHITECTURES.values():
+        plain = build_network(spec(segment_length=1), SIZES)
+        several = build_network(spec(segment_length=1, n_members=2), SIZES)
+        assert type(several) is Ensemble
+        assert [type(member) for member in several.members] == [type(plain)] * 2
+
+
+def test_members_differ_in_what_they_read():
+    sizes = dataclasses.replace(SIZES, lookback=48)
+    spec = VanillaLSTM(hidden_size=5, segment_length=8, n_members=5)
+    members = build_network(spec, sizes).members
+    assert [member.sizes.lookback for member in members] == [48, 24, 48, 24, 36]
+    assert [member.segments.length for member in members] == [8, 4, 8, 8, 4]
+
+
+@pytest.mark.parametrize("spec", ENSEMBLES, ids=name_of)
+class TestEnsemble:
+    def outputs(self, network, history, horizon, static):
+        """Return what each member says by itself, (M, B, H, C, K)."""
+        return torch.stack(
+            [
+                member(history[:, -member.sizes.lookback :], horizon, static)
+                for member in network.members
+            ]
+        )
+
+    def test_forecasts_are_the_mean_of_the_members(self, spec):
+        network, columns = make(spec), inputs()
+        every = self.outputs(network, *columns)
+        assert not torch.allclose(every[0], every[1])
+        torch.testing.assert_close(network(*columns), every.mean(0))
+        torch.testing.assert_close(network.advance(*columns, None)[0], every.mean(0))
+
+    @pytest.mark.parametrize("n_windows", [1, 3, 4])
+    def test_in_training_each_window_is_read_by_one_member(self, spec, n_windows):
+        network = make(spec).train()
+        columns = [one[:n_windows] for one in inputs()]
+        found, every = network(*columns), self.outputs(network, *columns)
+        assert found.shape == every.shape[1:]
+        distance = (every - found).abs().amax((2, 3, 4))  # (M, B)
+        readers = (distance < 1e-6).sum(0)
+        assert readers.tolist() == [1] * n_windows
+        by_member = (distance < 1e-6).sum(1)
+        assert by_member.max() - by_member.min() <= 1
+
+    def test_in_training_every_member_learns(self, spec):
+        network = make(spec).train()
+        network(*inputs()).square().sum().backward()
+        for parameter in network.parameters():
+            assert parameter.grad.abs().sum() > 0
+
+    def test_every_member_goes_on_from_its_own_state(self, spec):
+        network, columns = make(spec), inputs()
+        _, state = network.advance(*columns, None)
+        if spec.structure == "direct":
+            assert state is None
+            return
+        moved = inputs(seed=2)
+        expected = []
+        for member in network.members:
+            lookback = member.sizes.lookback
+            first, further = (
+                (one[0][:, -lookback:], *one[1:]) for one in (columns, moved)
+            )
+            _, own = member.advance(*first, None)
+            expected.append(member.advance(*further, own)[0])
+        found, last = network.advance(*moved, state)
+        torch.testing.assert_close(found, torch.stack(expected).mean(0))
+        assert len(last) == len(state) == 3 * spec.num_layers
 
 
 def test_reversed_lookback_is_the_lookback_read_backwards():

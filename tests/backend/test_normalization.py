@@ -5,28 +5,31 @@ import pytest
 import torch
 
 from lstm_forecasters.backend.normalization import frame_windows
+from lstm_forecasters.backend.references import Reference, lags_of, shares_of
 from lstm_forecasters.backend.windows import Layout, Windows
 from tests.backend.series import make_panel
 
 SEASONAL = np.array([3.0, 1.0, 4.0, 1.0, 5.0, 9.0, 2.0, 6.0, 5.0, 3.0, 5.0, 8.0])
 
 
-def frame_of(values, *, lookback=6, steps=5, period=3, shift=0, seasonal=True):
-    windows = Windows(
-        make_panel(values), Layout(lookback=lookback, horizon=1, period=period)
+def frame_of(values, step=None, *, lookback=6, steps=5, period=3, shift=0):
+    layout = Layout(lookback=lookback, horizon=1, period=period)
+    step = len(values) if step is None else step
+    batch = Windows(make_panel(values), layout).gather(
+        torch.tensor([0]), torch.tensor([step])
     )
-    batch = windows.gather(torch.tensor([0]), torch.tensor([len(values)]))
+    reference = Reference(
+        lags=lags_of(batch.period, layout.references),
+        shares=shares_of(batch.reference_errors),
+    )
     return frame_windows(
         batch.history,
         batch.observed,
-        batch.period,
+        reference.path(batch.history, steps, shift),
         batch.scale_floor,
         batch.level,
         batch.spread,
         lookback=lookback,
-        steps=steps,
-        output_shift=shift,
-        seasonal=seasonal,
     )
 
 
@@ -38,7 +41,7 @@ def test_path_is_the_seasonal_naive_forecast(shift):
 
 
 def test_path_without_season_is_the_last_value():
-    frame = frame_of(SEASONAL, seasonal=False)
+    frame = frame_of(SEASONAL, period=1)
     np.testing.assert_array_equal(frame.path, np.zeros((1, 5, 1)))
     assert frame.center.item() == SEASONAL[-1]
 
@@ -82,18 +85,7 @@ def test_a_flat_window_keeps_a_share_of_the_series_own_change():
 
 
 def test_without_a_past_the_whole_series_gives_level_and_spread():
-    windows = Windows(make_panel(SEASONAL), Layout(lookback=4, horizon=1))
-    batch = windows.gather(torch.tensor([0]), torch.tensor([0]))
-    frame = frame_windows(
-        batch.history,
-        batch.observed,
-        batch.period,
-        batch.scale_floor,
-        batch.level,
-        batch.spread,
-        lookback=4,
-        steps=2,
-    )
+    frame = frame_of(SEASONAL, 0, lookback=4, steps=2, period=1)
     assert frame.center.item() == pytest.approx(SEASONAL.mean())
     deviation = np.abs(SEASONAL - SEASONAL.mean()).mean()
     assert frame.scale.item() == pytest.approx(deviation)

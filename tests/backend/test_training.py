@@ -1,20 +1,25 @@
 """The loop: which windows, which steps, which weights in the end."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 
 from lstm_forecasters.backend import training
-from lstm_forecasters.backend.training import (
+from lstm_forecasters.backend.recipe import (
     Recipe,
-    Trainer,
-    default_lookback,
-    default_steps,
-    training_windows,
+    schedule,
 )
+from lstm_forecasters.backend.training import ClippedAdamW, Trainer, training_windows
 from lstm_forecasters.backend.windows import Layout, Windows
 from lstm_forecasters.errors import TrainingError
-from lstm_forecasters.specs import BidirectionalLSTM, StackedLSTM
+from lstm_forecasters.specs import (
+    ARCHITECTURES,
+    BidirectionalLSTM,
+    StackedLSTM,
+    VanillaLSTM,
+)
 from tests.backend.series import make_model, make_panel
 
 LAYOUT = Layout(lookback=6, horizon=3, period=2)
@@ -53,13 +58,15 @@ def test_origins_by_hand(shift, fraction):
     assert (validation is None) == (fraction == 0)
 
 
-def test_steps_and_lookback_grow_with_the_data():
-    steps = [default_steps(10**power) for power in range(1, 7)]
-    assert steps == sorted(steps)
-    assert (steps[0], steps[-1]) == (300, 2000)
-    assert [default_lookback(12, 24, n) for n in (999, 1000)] == [24, 36]
-    assert [default_lookback(24, 48, n) for n in (999, 1000)] == [168, 336]
-    assert default_lookback(1, 20, 500) == 40
+def test_without_gradients_weights_end_at_the_decays_share(monkeypatch):
+    monkeypatch.setattr(training, "adam", lambda *args, **settings: None)
+    for decay in (0.0, 0.7):
+        one = trainer(make_model(LAYOUT), max_steps=200, weight_decay=decay)
+        before = {name: p.detach().clone() for name, p in one.model.named_parameters()}
+        one.run()
+        for name, after in one.model.named_parameters():
+            share = np.exp(-decay) if after.ndim > 1 else 1.0
+            torch.testing.assert_close(after, share * before[name], rtol=0.02, atol=0)
 
 
 def test_training_learns():
@@ -83,31 +90,97 @@ def test_same_seed_same_network_and_no_other_randomness():
     assert not torch.equal(runs[0], runs[2])
 
 
+class Noted:
+    """An optimiser that keeps the gradients, and takes no step."""
+
+    def __init__(self, model):
+        self.parameters = list(model.parameters())
+
+    def step(self, gradients, rate):
+        self.gradient = torch.cat([one.flatten() for one in gradients])
+
+
+def first_batch(one, n_windows=16):
+    """Return windows whose weights sum to 1."""
+    batch = one._gather(one.training, torch.arange(n_windows))
+    batch.weight = batch.weight / batch.weight.sum()
+    return batch
+
+
+def test_an_ensemble_learns_the_same_from_the_same_seed():
+    spec = StackedLSTM(hidden_size=6, dropout=0.3, n_members=3)
+    runs = []
+    for seed in (0, 0, 1):
+        model = make_model(LAYOUT, spec, trained=False)
+        runs.append(weights_of(trainer(model, seed=seed).run()))
+    assert torch.equal(runs[0], runs[1])
+    assert not torch.equal(runs[0], runs[2])
+
+
+@pytest.mark.parametrize("cells", [2**19, 100])  # whole, and in parts
+def test_each_member_has_as_many_windows_a_step_as_one_network(monkeypatch, cells):
+    monkeypatch.setattr(training, "MICRO_BATCH_CELLS", cells)
+    spec = VanillaLSTM(hidden_size=6, n_members=3)
+    one = trainer(make_model(LAYOUT, spec), batch_size=8)
+    read = [[], [], []]
+    for member, sizes in zip(one.model.network.members, read, strict=True):
+        member.register_forward_pre_hook(
+            lambda module, given, sizes=sizes: sizes.append(len(given[0]))
+        )
+    one.model.train()
+    one.step(Noted(one.model), next(one._batches()), 0.1)
+    assert [sum(sizes) for sizes in read] == [8, 8, 8]
+
+
 @pytest.mark.parametrize("spec", [None, BidirectionalLSTM(hidden_size=6)])
 def test_micro_batches_give_the_same_gradient(monkeypatch, spec):
-    gradients = []
+    found = []
     for cells in (2**19, 100):
         monkeypatch.setattr(training, "MICRO_BATCH_CELLS", cells)
         one = trainer(make_model(LAYOUT, spec, "normal"))
-        batch = one._gather(one.training, torch.arange(16))
-        optimizer = torch.optim.SGD(one.model.parameters(), lr=0.0)
-        loss = one.step(optimizer, batch)
-        grads = torch.cat([p.grad.flatten() for p in one.model.parameters()])
+        batch, optimizer = first_batch(one), Noted(one.model)
+        loss = one.step(optimizer, batch, 0.1)
         size = training.micro_batch_size(one.model, batch)
-        gradients.append((size, loss.detach(), grads))
-    (whole, loss, gradient), (part, other_loss, other) = gradients
+        found.append((size, loss, optimizer.gradient))
+    (whole, loss, gradient), (part, other_loss, other) = found
     assert whole == 16
     assert part < 4
     torch.testing.assert_close(loss, other_loss)
     torch.testing.assert_close(gradient, other, rtol=1e-4, atol=1e-6)
 
 
-def test_gradient_is_clipped():
-    one = trainer(make_model(LAYOUT, likelihood="normal"), gradient_clip=0.01)
-    batch = one._gather(one.training, torch.arange(16))
-    one.step(torch.optim.SGD(one.model.parameters(), lr=0.0), batch)
-    norm = torch.stack([p.grad.norm() for p in one.model.parameters()]).norm()
-    assert norm.item() == pytest.approx(0.01, rel=1e-4)
+@pytest.mark.parametrize("largest_norm", [1e-2, 1e6])
+def test_the_optimiser_is_adamw_on_clipped_gradients(largest_norm):
+    one = trainer(make_model(LAYOUT, likelihood="normal"))
+    theirs = copy.deepcopy(one.model)
+    ours = ClippedAdamW(one.model, largest_norm, weight_decay=0.5)
+    groups = [
+        {"params": [p for p in theirs.parameters() if p.ndim > 1], "weight_decay": 0.5},
+        {"params": [p for p in theirs.parameters() if p.ndim == 1], "weight_decay": 0},
+    ]
+    optimizer = torch.optim.AdamW(groups)
+    norms = []
+    for step, batch in zip(range(30), one._batches(), strict=True):
+        rate = 0.02 * schedule(step, 30)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.zero_grad()
+        trainer(theirs).loss(batch).backward()
+        norms.append(torch.nn.utils.clip_grad_norm_(theirs.parameters(), largest_norm))
+        optimizer.step()
+        one.step(ours, batch, rate)
+        torch.testing.assert_close(
+            weights_of(one.model), weights_of(theirs), rtol=0, atol=1e-6
+        )
+    assert (min(norms) > largest_norm) or (max(norms) < largest_norm)
+
+
+def test_weights_of_every_batch_sum_to_one():
+    weights = np.random.default_rng(1).uniform(size=(60, 1))
+    weights[40:48] = 0
+    one = trainer(weights=weights, batch_size=8)
+    totals = [batch.weight.sum().item() for batch in one._batches()]
+    np.testing.assert_allclose(totals, np.ones(30), rtol=1e-5)
 
 
 def test_every_window_comes_once_before_any_comes_twice():
@@ -117,6 +190,28 @@ def test_every_window_comes_once_before_any_comes_twice():
     rows = torch.cat([next(order) for _ in range(n_windows)])
     for first in range(0, len(rows) - n_windows, n_windows):
         assert len(set(rows[first : first + n_windows].tolist())) == n_windows
+
+
+@pytest.mark.parametrize("spec", ARCHITECTURES.values())
+@pytest.mark.parametrize("likelihood", [None, "quantile", "normal", "student_t"])
+def test_half_precision_learns_nearly_the_same(spec, likelihood):
+    losses, types = [], set()
+    for precision in ("float32", "bf16"):
+        model = make_model(LAYOUT, spec(hidden_size=6), likelihood, trained=False)
+        one = trainer(model, precision=precision, max_steps=150)
+        rows = torch.arange(len(one.training[0]))
+        before = one.loss(one._gather(one.training, rows)).item()
+        model = one.run()
+        losses.append(before - one.loss(one._gather(one.training, rows)).item())
+        types |= {p.dtype for p in model.parameters()}
+    assert types == {torch.float32}
+    with torch.autocast("cpu", torch.bfloat16):  # the network, not the likelihood
+        columns = one._gather(one.training, rows)
+        inputs = columns.history, columns.horizon, columns.static
+        assert one.model.network(*inputs).dtype == torch.bfloat16
+        assert one.model(columns).dtype == torch.float32
+    assert losses[0] != losses[1]
+    assert losses[1] == pytest.approx(losses[0], rel=0.1)
 
 
 def test_missing_targets_and_zero_weights_teach_nothing():

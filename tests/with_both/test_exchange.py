@@ -150,6 +150,49 @@ def test_of_two_networks_in_a_file_darts_takes_the_fitted_one(sides, y, X, tmp_p
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
+def test_ensembles_forecast_the_same_on_both_sides(sides, y, X, tmp_path):
+    model_class, forecaster_class = sides
+    model = fit_darts(model_class, y, X, likelihood="normal", n_members=3)
+    forecaster = fit_sktime(forecaster_class, y, X, likelihood="normal", n_members=3)
+    model.to_file(tmp_path / "darts.safetensors")
+    forecaster.to_file(tmp_path / "sktime.safetensors")
+    opened = forecaster_class.from_file(tmp_path / "darts.safetensors")
+    opened.fit(y, X=X.iloc[:N_STEPS])
+    assert opened.n_members == 3
+    pairs = [(model, opened)]
+    pairs.append((model_class.from_file(tmp_path / "sktime.safetensors"), forecaster))
+    for one, other in pairs:
+        for n in (HORIZON, 2 * HORIZON + 3):
+            expected = other.predict(fh=range(1, n + 1), X=ahead(X, n))
+            found = darts_forecast(one, y, X, n).values()
+            np.testing.assert_allclose(found, expected, rtol=1e-6)
+        found = darts_forecast(one, y, X, HORIZON, predict_likelihood_parameters=True)
+        steps = {"fh": range(1, HORIZON + 1), "X": ahead(X, HORIZON)}
+        variances = other.predict_var(**steps).to_numpy()[:, 0]
+        np.testing.assert_allclose(found.values()[:, 1] ** 2, variances, rtol=1e-6)
+
+
+def test_a_week_beside_the_day_counts_the_same_on_both_sides():
+    hours = pd.date_range("2024-01-01", periods=5 * 168, freq="h")
+    step = np.arange(len(hours))
+    noise = np.random.default_rng(4).normal(size=len(hours))
+    values = 9 * (step // 24 % 7 < 5) + 5 * np.sin(2 * np.pi * step / 24) + noise
+    y = pd.DataFrame({"a": values}, index=hours)
+    forecaster = sktime.VanillaLSTMForecaster(max_steps=5, horizon=24, **SMALL).fit(y)
+    assert forecaster.network_.layout.references == (1, 7)
+    model = darts.VanillaLSTMModel.from_network(forecaster.network_)
+    series = TimeSeries.from_dataframe(y)
+    expected = forecaster.predict(fh=range(1, 31))
+    found = model.predict(30, series=series, show_warnings=False).values()
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    own = darts.VanillaLSTMModel(336, 24, n_epochs=1, **SMALL).fit(series)
+    assert own.network_.layout.references == (1, 7)
+    taken = sktime.VanillaLSTMForecaster.from_network(own.network_).fit(y)
+    expected = own.predict(30, series=series, show_warnings=False).values()
+    found = taken.predict(fh=range(1, 31))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
 def test_a_network_makes_the_journey_and_comes_back(sides, y, X):
     model_class, forecaster_class = sides
     model = fit_darts(model_class, y, X)

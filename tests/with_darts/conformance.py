@@ -865,6 +865,7 @@ def check_checkpoints_are_resumed(make, tmp_path):
     steady = {
         "lr_scheduler_cls": torch.optim.lr_scheduler.ConstantLR,
         "lr_scheduler_kwargs": {"factor": 1.0},
+        "optimizer_kwargs": {"weight_decay": 0.1},
     }
     series, validation = wave(), wave(seed=1)
     model = make(save_checkpoints=True, **place, **steady)

@@ -17,6 +17,7 @@ from numpy.testing import assert_array_equal
 from pytorch_lightning import Callback
 
 from lstm_forecasters.backend.files import Archive, pack
+from lstm_forecasters.backend.recipe import spread_correction
 from lstm_forecasters.darts import (
     BidirectionalLSTMModel,
     EncoderDecoderLSTMModel,
@@ -129,6 +130,19 @@ def test_from_network_takes_what_network_gives(make, monthly):
         twin.network_.parameters(), model.network_.parameters(), strict=True
     ):
         assert one.data_ptr() != other.data_ptr()
+
+
+def test_ensembles_and_their_widening_come_back(make, monthly, path):
+    model = make(n_members=3, likelihood="normal").fit(monthly(50))
+    expected = spread_correction(model.network_.n_weights, 50 - 12, 50, 6)
+    assert model.network_.widening.item() == pytest.approx(expected)
+    model.to_file(path)
+    for twin in (type(model).from_file(path), pickle.loads(pickle.dumps(model))):
+        settings = {"num_samples": 5, "random_state": 1}
+        assert_same_forecasts(model, twin, 15, monthly(), **settings)
+        assert twin.network_.widening == model.network_.widening
+        twin.fit(monthly(40))
+        assert twin.network_.widening == model.network_.widening
 
 
 def test_a_model_from_a_file_needs_a_series(trained, path):

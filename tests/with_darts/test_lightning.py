@@ -16,7 +16,7 @@ from pytorch_lightning.loggers import CSVLogger
 from torch import nn
 from torchmetrics import MeanAbsoluteError, MetricCollection, R2Score
 
-from lstm_forecasters.backend.training import Recipe, default_steps, schedule
+from lstm_forecasters.backend.recipe import Recipe, default_steps, schedule
 from lstm_forecasters.darts import StackedLSTMModel, VanillaLSTMModel
 from lstm_forecasters.darts.module import LSTMModule
 from lstm_forecasters.errors import TrainingError

@@ -19,7 +19,13 @@ from torch import Generator
 
 from lstm_forecasters.backend import training
 from lstm_forecasters.backend.forecasting import forecast, walk
-from lstm_forecasters.backend.training import Recipe, Trainer, schedule
+from lstm_forecasters.backend.recipe import (
+    Recipe,
+    default_weight_decay,
+    schedule,
+    weight_decay_of_steps,
+)
+from lstm_forecasters.backend.training import ClippedAdamW, Trainer
 from lstm_forecasters.backend.windows import Panel, Windows
 from lstm_forecasters.darts import StackedLSTMModel, VanillaLSTMModel
 from lstm_forecasters.darts.loading import WindowsLoader, prepare
@@ -164,7 +170,7 @@ def test_forward_equals_predict(make, monthly):
 
 @pytest.mark.parametrize("likelihood", [None, "quantile", "normal", "student_t"])
 def test_lightning_trains_as_the_backend_does(make, two, likelihood):
-    """Equal weights, batches, optimiser and schedule: equal losses for 20 steps."""
+    """Equal weights, batches, decay and schedule: equal losses for 20 steps."""
     recorder = Recorder()
     model = make(likelihood=likelihood, **at_most_steps(N_STEPS, recorder)).fit(two)
     assert len(recorder.losses) == N_STEPS
@@ -174,19 +180,64 @@ def test_lightning_trains_as_the_backend_does(make, two, likelihood):
     network.train()
     recipe = Recipe(max_steps=N_STEPS, batch_size=16)
     trainer = Trainer(network, backend_windows(model, *two), recipe, Generator())
-    optimizer = torch.optim.Adam(
-        network.parameters(), lr=recipe.learning_rate, fused=True
-    )
+    optimizer = ClippedAdamW(network, recipe.gradient_clip, trainer.weight_decay)
     losses = []
     for step, batch in enumerate(recorder.batches):
         rate = recipe.learning_rate * schedule(step, N_STEPS)
-        optimizer.param_groups[0]["lr"] = rate
-        losses.append(trainer.step(optimizer, batch.columns).item())
+        batch.columns.weight = batch.columns.weight / batch.columns.weight.sum()
+        losses.append(trainer.step(optimizer, batch.columns, rate).item())
     assert_allclose(recorder.losses, losses, rtol=1e-5)
     assert losses[-1] < losses[0]
     for name, values in network.state_dict().items():
         ours = model.network_.state_dict()[name]
         torch.testing.assert_close(ours, values, rtol=1e-3, atol=1e-5, msg=name)
+
+
+def test_weights_decay_as_in_the_backend_and_only_where_they_are_new(make, two):
+    model = make(**at_most_steps()).fit(two)
+    series, _ = training.training_windows(backend_windows(model, *two))[0]
+    decay = default_weight_decay(model.network_.n_weights, 2 * len(series))
+    expected = weight_decay_of_steps(decay, Recipe.learning_rate, N_STEPS)
+    groups = model.trainer.optimizers[0].param_groups
+    assert [group["weight_decay"] for group in groups] == [pytest.approx(expected), 0]
+    for group, n_axes in zip(groups, ([2, 3], [1]), strict=True):
+        assert all(one.ndim in n_axes for one in group["params"])
+    found = {id(one) for group in groups for one in group["params"]}
+    assert found == {id(one) for one in model.network_.parameters()}
+    model.fit(two)
+    groups = model.trainer.optimizers[0].param_groups
+    assert [group["weight_decay"] for group in groups] == [0, 0]
+
+
+@pytest.mark.parametrize("cells", [2**19, 600])
+def test_an_epoch_shows_each_member_every_window_once(make, two, monkeypatch, cells):
+    """In as many steps as a single network takes; whole, and in micro-batches."""
+    monkeypatch.setattr(training, "MICRO_BATCH_CELLS", cells)
+    seen = [[], [], []]
+
+    class Hooks(Callback):
+        def on_train_start(self, trainer, pl_module):
+            members = pl_module.network.network.members
+            for member, read in zip(members, seen, strict=True):
+                member.register_forward_pre_hook(
+                    lambda module, given, read=read: read.append(given[0].detach())
+                )
+
+    settings = {"n_epochs": 1, "pl_trainer_kwargs": {"callbacks": [Hooks()]}}
+    model = make(n_members=3, **settings).fit(two)
+    windows = backend_windows(model, *two)
+    series, steps = training.training_windows(windows)[0]
+    assert model.trainer.global_step == -(-len(series) // 16)
+    every = model.network_.prepare(windows.gather(series, steps)).history
+    for member, read in zip(model.network_.network.members, seen, strict=True):
+        expected = every[:, -member.sizes.lookback :]
+        assert_array_equal(in_order(torch.cat(read)), in_order(expected))
+
+
+def in_order(histories):
+    """Return windows as rows, in an order of their own."""
+    rows = histories.flatten(1).numpy()
+    return rows[np.lexsort(rows.T)]
 
 
 def test_batches_hold_every_window_of_the_backend_once(two):
@@ -200,11 +251,6 @@ def test_batches_hold_every_window_of_the_backend_once(two):
     expected = model.network_.prepare(every).history
     assert len(loader) == -(-len(series) // 16)
     assert len(found) == len(expected) == 2 * len(series)
-
-    def in_order(histories):
-        rows = histories.flatten(1).numpy()
-        return rows[np.lexsort(rows.T)]
-
     assert_array_equal(in_order(found), in_order(expected))
 
 

@@ -75,7 +75,7 @@ def test_the_texts_are_found():
     assert set(parameter_texts(specs.Architecture)) == {
         field.name for field in dataclasses.fields(specs.Architecture)
     }
-    assert len(parameter_texts(VanillaLSTMModel)) == 29
+    assert len(parameter_texts(VanillaLSTMModel)) == 30
 
 
 def test_each_model_has_the_architecture_of_its_name(model_class):
@@ -140,7 +140,7 @@ def test_documented_defaults_are_the_defaults(model_class):
             assert float(stated) == parameter.default, name
         else:
             assert stated == str(parameter.default), name
-    assert parameters_of(model_class)["optimizer_cls"].default is torch.optim.Adam
+    assert parameters_of(model_class)["optimizer_cls"].default is torch.optim.AdamW
 
 
 def test_texts_of_network_parameters_are_those_of_the_spec(model_class):

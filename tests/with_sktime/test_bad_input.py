@@ -297,6 +297,7 @@ WRONG = {
     "segment_length": [0, "a", 2.5],
     "linear_path": [1, "yes", None],
     "joint_channels": [0, "no"],
+    "n_members": [0, 1.5, "a", None],
     "num_layers": [0, 1.5, None],
     "dropout": [1, -0.1, "a", None],
     "reverse_lookback": [1, None],
@@ -307,6 +308,7 @@ WRONG = {
     "patience": [0, 1.5, None],
     "fine_tune_steps": [-1, 1.5, None],
     "random_state": [-1, 1.5, "a", 2**70],
+    "precision": ["bf32", "float16", 16, None],
     "device": ["gpu", "cpu0", 1.5, None],
     "verbose": [1, "a", None],
 }
@@ -353,6 +355,13 @@ def test_a_mistyped_likelihood_is_answered_with_the_nearest_one(new, y, typed, m
     if meant is not None:
         assert f"Did you mean {meant!r}?" in message
     assert "Valid values: None, 'quantile', 'normal', 'student_t'." in message
+
+
+def test_a_mistyped_precision_is_answered_with_the_valid_ones(new, y):
+    with pytest.raises(ParameterError, match="precision='bf-16' is unknown") as caught:
+        new(precision="bf-16").fit(y)
+    assert "Did you mean 'bf16'?" in str(caught.value)
+    assert "'float32', 'bf16'" in str(caught.value)
 
 
 def test_parameters_are_checked_by_pretrain_as_well(new, panel):

@@ -103,6 +103,13 @@ def test_every_way_gives_the_forecaster_back(make, y, round_trip, likelihood):
     assert_alike(twin, forecaster, y[60:])
 
 
+def test_ensembles_and_their_widening_come_along(make, y, round_trip):
+    forecaster = make(likelihood="normal", horizon=6, n_members=3).fit(y[:60])
+    twin = round_trip(forecaster)
+    assert twin.network_.widening == forecaster.network_.widening > 1.2
+    assert_alike(twin, forecaster, y[60:])
+
+
 def test_covariates_and_parameters_come_along(make, y, X, round_trip):
     forecaster = make(
         past_covariates=["ads"], segment_length=2, validation_fraction=0.2, horizon=5

@@ -43,6 +43,13 @@ def test_the_same_seed_gives_the_same_forecast(forecast, forecaster_class):
     assert np.abs(forecast(None, **settings) - forecast(None, **settings)).max() > 0
 
 
+def test_ensembles_have_the_seed_of_one_network(forecast, forecaster_class):
+    settings = {**settings_with_dropout(forecaster_class), "n_members": 3}
+    first = forecast(1, **settings)
+    assert_array_equal(first, forecast(1, **settings))
+    assert np.abs(first - forecast(2, **settings)).min() > 0
+
+
 def test_a_random_state_is_a_seed_as_well(forecast):
     first = forecast(np.random.RandomState(1))
     assert_array_equal(first, forecast(np.random.RandomState(1)))

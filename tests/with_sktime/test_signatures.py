@@ -6,7 +6,7 @@ import inspect
 import pytest
 
 from lstm_forecasters import specs
-from lstm_forecasters.backend.training import Recipe
+from lstm_forecasters.backend.recipe import Recipe
 from lstm_forecasters.sktime import VanillaLSTMForecaster
 
 WINDOWS = ["window_length", "horizon", "sp", "past_covariates", "likelihood"]

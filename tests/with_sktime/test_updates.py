@@ -8,7 +8,14 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sktime.split import ExpandingWindowSplitter
 
+from lstm_forecasters.backend.recipe import (
+    default_weight_decay,
+    spread_correction,
+    weight_decay_of_steps,
+)
+from lstm_forecasters.backend.training import Trainer
 from lstm_forecasters.errors import CovariateError
+from lstm_forecasters.sktime import VanillaLSTMForecaster
 
 FH = [-20, -2, 0, 1, 3, 8]
 
@@ -253,3 +260,54 @@ def test_changed_parameters_forget_the_pretraining(make, panel, y):
     changed = make(horizon=6).pretrain(panel).set_params(horizon=4)
     fresh = make(horizon=4).fit(y)
     assert_array_equal(changed.fit(y).predict(fh=FH), fresh.predict(fh=FH))
+
+
+# -- what is taken from the first data alone ----------------------------------------
+
+
+@pytest.fixture
+def decays(monkeypatch):
+    """Weight decays of all trainings, in AdamW's units."""
+    found, run = [], Trainer.run
+
+    def noted(self):
+        found.append(self.weight_decay)
+        return run(self)
+
+    monkeypatch.setattr(Trainer, "run", noted)
+    return found
+
+
+def test_weights_decay_in_a_first_fit_and_are_kept_in_any_other(
+    small, panel, y, decays
+):
+    settings = {**small, "horizon": 6, "window_length": 12, "fine_tune_steps": 5}
+    forecaster = VanillaLSTMForecaster(**settings)
+    forecaster.fit(y[:60]).update(y[60:])
+    n_windows = 60 - 12  # of which the last ones reach beyond the end
+    expected = default_weight_decay(forecaster.network_.n_weights, n_windows)
+    expected = weight_decay_of_steps(expected, 5e-3, small["max_steps"])
+    assert decays == [pytest.approx(expected), 0.0]
+    decays.clear()
+    pretrained = VanillaLSTMForecaster(**settings).pretrain(panel)
+    pretrained.fit(y)
+    of_panel, of_fine_tuning = decays
+    assert 0 < of_panel < expected  # there are more windows
+    assert of_fine_tuning == 0
+
+
+def test_spreads_stay_as_wide_as_the_first_data_ask_for(small, panel, y):
+    settings = {**small, "horizon": 6, "window_length": 12, "fine_tune_steps": 5}
+    missing = y[:60].copy()
+    missing[3:8] = np.nan
+    forecaster = VanillaLSTMForecaster(**settings).fit(missing)
+    n_weights = forecaster.network_.n_weights
+    expected = pytest.approx(spread_correction(n_weights, 60 - 12, 60 - 5, 6))
+    assert forecaster.network_.widening.item() == expected
+    forecaster.update(y[60:])
+    assert forecaster.network_.widening.item() == expected
+    pretrained = VanillaLSTMForecaster(**settings).pretrain(panel)
+    pretrained.fit(y)
+    n_values = len(panel)
+    expected = spread_correction(n_weights, n_values - 3 * 12, n_values, 6)
+    assert pretrained.network_.widening.item() == pytest.approx(expected)

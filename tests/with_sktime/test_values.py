@@ -287,6 +287,32 @@ def test_intervals_of_random_walks_cover_far_beyond_the_trained_horizon(
     assert (relative < too_wide).all()
 
 
+# -- precision ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_members", [1, 2])
+@pytest.mark.parametrize("likelihood", [None, "quantile", "normal", "student_t"])
+def test_training_in_half_precision_forecasts_nearly_the_same(
+    make, y, likelihood, n_members
+):
+    """Within a fifth of the noise, and in float64 from float32 weights, as ever."""
+    settings = {"likelihood": likelihood, "n_members": n_members}
+    exact, half = (
+        make(precision=precision, **settings).fit(y, fh=range(1, 19))
+        for precision in ("float32", "bf16")
+    )
+    expected, found = exact.predict(), half.predict()
+    assert 0 < np.abs(found - expected).max() < 0.2
+    assert found.dtype == expected.dtype == np.float64
+    assert {str(one.dtype) for one in half.network_.parameters()} == {"torch.float32"}
+    if likelihood is not None:
+        widths = [
+            np.diff(one.predict_interval(coverage=0.8).to_numpy())
+            for one in (exact, half)
+        ]
+        assert_allclose(widths[1], widths[0], rtol=0.1)
+
+
 # -- distributions ------------------------------------------------------------------
 
 
