@@ -236,6 +236,9 @@ def main() -> None:
     parser.add_argument(
         "--report-only", action="store_true", help="write the report from what is there"
     )
+    parser.add_argument(
+        "--document", type=Path, help="a Markdown file to put the report into, too"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     logging.disable(logging.WARNING)  # of Lightning and its like
@@ -244,7 +247,8 @@ def main() -> None:
         output = output / f"first-{arguments.series}"
     if not arguments.report_only:
         run(arguments, output)
-    write_report(output, OURS, [*PANELS, "etth1"], list(SERIES))
+    panels = [*PANELS, "etth1"]
+    write_report(output, OURS, panels, list(SERIES), arguments.document)
 
 
 if __name__ == "__main__":

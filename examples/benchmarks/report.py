@@ -10,6 +10,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from document import put_part
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from scipy.optimize import isotonic_regression
@@ -35,6 +36,8 @@ Means over seeds, best first; lower is better, but for the coverage, which shoul
 80 %. Forecasters in bold are ours, and "5-members" are ensembles (`n_members=5`).
 Errors relative to naive are those of the table's first column, and geometric means over
 the single series, whose other columns are means. All ran on one thread.
+
+![Errors relative to naive against seconds to fit and predict](accuracy.png)
 """
 OURS_COLOUR, PEERS_COLOUR = "tab:blue", "tab:orange"
 LEAST_SECONDS = 1e-2  # in the picture; what takes less stands there
@@ -206,9 +209,16 @@ def draw(sections: list[Section], ours: Collection[str], path: Path) -> None:
 
 
 def write_report(
-    folder: Path, ours: Collection[str], panels: list[str], singles: list[str]
+    folder: Path,
+    ours: Collection[str],
+    panels: list[str],
+    singles: list[str],
+    document: Path | None = None,
 ) -> None:
-    """Write accuracy.md and accuracy.png beside the results that they are made of."""
+    """Write accuracy.md and accuracy.png beside the results that they are made of.
+
+    With a document, the report becomes a part of it, and the picture stands beside it.
+    """
     results = read_results(folder)
     sections = [section_of_set(results, name) for name in panels]
     sections.append(section_of_singles(results, singles))
@@ -219,3 +229,6 @@ def write_report(
     text = "\n\n".join([INTRODUCTION + "\n" + "\n".join(machines), *tables])
     (folder / "accuracy.md").write_text(text + "\n")
     draw(sections, ours, folder / "accuracy.png")
+    if document is not None:
+        put_part(document, text)
+        draw(sections, ours, document.parent / "accuracy.png")

@@ -31,6 +31,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from document import put_part
 from speed_contenders import (
     BARE,
     BFLOAT16,
@@ -455,13 +456,19 @@ def be_quiet() -> None:
 
 
 def write(
-    folder: Path, facts: dict[str, str], tables: list[Table], figures: dict[str, Any]
+    folder: Path,
+    facts: dict[str, str],
+    tables: list[Table],
+    figures: dict[str, Any],
+    document: Path | None,
 ) -> None:
-    """Write the report and the figures so far."""
+    """Write the report and the figures so far; the report into a document, too."""
     lines = "\n".join(f"- {key}: {value}" for key, value in facts.items())
     report = "\n\n".join(["# Speed", lines, METHOD, *map(str, tables)])
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "speed.md").write_text(report + "\n")
+    if document is not None:
+        put_part(document, report)
     contents = {"environment": facts, **figures}
     (folder / "speed.json").write_text(json.dumps(contents, indent=1) + "\n")
 
@@ -473,6 +480,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.5, help="of each run")
     parser.add_argument("--only", nargs="+", default=list(SECTIONS), choices=SECTIONS)
     parser.add_argument("--output", type=Path, default=Path("benchmark-results"))
+    parser.add_argument(
+        "--document", type=Path, help="a Markdown file to put the report into, too"
+    )
     options = parser.parse_args()
     be_quiet()
     facts, tables = environment(options), []
@@ -481,7 +491,7 @@ def main() -> None:
         found, figures[name] = SECTIONS[name](options)
         tables += found
         print(*found, sep="\n\n", end="\n\n", flush=True)
-        write(options.output, facts, tables, figures)
+        write(options.output, facts, tables, figures, options.document)
 
 
 if __name__ == "__main__":
