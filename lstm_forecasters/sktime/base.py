@@ -284,7 +284,7 @@ class BaseLSTMForecaster(BaseForecaster):
         context = read_context(y, X, self._covariates(X))
         generator = self._generator()
         model = self._new_model(context, fh, generator)
-        return self._pretrain_model(model, context, generator)
+        return self._pretrain_model(model, context, self._recipe(), generator)
 
     def _pretrain_update(
         self,
@@ -298,14 +298,19 @@ class BaseLSTMForecaster(BaseForecaster):
         self._check_parameters()
         model = copy.deepcopy(self.pretrained_network_)
         context = read_context(y, X, _covariates_of(model.layout))
-        return self._pretrain_model(model, context, self._generator())
+        recipe = dataclasses.replace(self._recipe(), weight_decay=0.0)
+        return self._pretrain_model(model, context, recipe, self._generator())
 
     def _pretrain_model(
-        self, model: ForecastModel, context: Context, generator: torch.Generator
+        self,
+        model: ForecastModel,
+        context: Context,
+        recipe: Recipe,
+        generator: torch.Generator,
     ) -> BaseLSTMForecaster:
         """Train a model on a panel and keep it as the pretrained network."""
         windows = Windows(context.panel(), model.layout)
-        self._trainer(model, windows, self._recipe(), generator).run()
+        self._trainer(model, windows, recipe, generator).run()
         self.pretrained_network_ = model
         return self
 
