@@ -8,7 +8,9 @@ their difference from the time step that the reference repeats, and their mask.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import torch
 from torch import Tensor
@@ -23,6 +25,7 @@ __all__ = [
     "fold_channels",
     "history_columns",
     "horizon_columns",
+    "split_shares",
     "unfold_channels",
 ]
 
@@ -66,23 +69,38 @@ class NetworkInput:
         moved = {name: one.to(device) for name, one in tensors.items()}
         return NetworkInput(**moved, frame=Frame(**frame))
 
-    def split(self, size: int) -> list[NetworkInput]:
-        """Return the windows in batches of a size, the last one perhaps smaller."""
+    def split(self, size: int, n_members: int = 1) -> list[NetworkInput]:
+        """Return the windows in batches of a size, the last one perhaps smaller.
+
+        Each batch holds windows of every member of an ensemble.
+        """
         frame, parts = self.frame, []
+        columns = (
+            self.history,
+            self.horizon,
+            self.static,
+            frame.center,
+            frame.scale,
+            frame.path,
+            self.target,
+            self.weight,
+        )
         for history, horizon, static, center, scale, path, target, weight in zip(
-            self.history.split(size),
-            self.horizon.split(size),
-            self.static.split(size),
-            frame.center.split(size),
-            frame.scale.split(size),
-            frame.path.split(size),
-            self.target.split(size),
-            self.weight.split(size),
-            strict=True,
+            *(split_shares(one, size, n_members) for one in columns), strict=True
         ):
             part = Frame(center=center, scale=scale, path=path)
             parts.append(NetworkInput(history, horizon, static, part, target, weight))
         return parts
+
+
+def split_shares(values: Tensor, size: int, n_members: int) -> Sequence[Tensor]:
+    """Return values in parts of a size, each with equal shares of all members'."""
+    if n_members == 1:
+        return values.split(size)
+    size = max(1, size // n_members)
+    shares = [share.split(size) for share in values.tensor_split(n_members)]
+    none = values[:0]
+    return [torch.cat(parts) for parts in zip_longest(*shares, fillvalue=none)]
 
 
 def history_columns(layout: Layout) -> int:

@@ -110,15 +110,9 @@ class ForecastModel(nn.Module):
         Location and scale of the covariates, and how much wider than in training the
         spread of forecasts must be.
         """
-        layout = self.layout
         n_values = int((~np.isnan(panel.values)).sum())
-        n_windows = int(layout.training_origins(panel.lengths)[1].sum())
-        n_windows *= panel.values.shape[1] // layout.n_channels
-        if n_values and n_windows:
-            correction = spread_correction(
-                self.n_weights, n_windows, n_values, layout.horizon
-            )
-            self.widening.fill_(correction)
+        if n_values:
+            self.widening.fill_(spread_correction(n_values, self.layout.horizon))
         static = panel.static_covariates
         static = static.reshape(-1, len(self.layout.static_covariates) or 1)
         columns = [panel.past_covariates, panel.future_covariates, static]

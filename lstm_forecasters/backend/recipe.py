@@ -56,7 +56,8 @@ class Recipe:
     batch_size : int or None, default=None
         Windows of each step. ``None`` grows them with the data, from 16 to 64.
     learning_rate : float, default=5e-3
-        Largest learning rate of Adam; it warms up and then falls along a cosine.
+        Largest learning rate of AdamW; it warms up and then falls along a cosine.
+        ``tune_learning_rate`` finds another.
     validation_fraction : float, default=0.0
         Share of the forecast origins, the latest ones, kept for validation. Above 0,
         training stops early and the best weights are kept.
@@ -102,20 +103,16 @@ def default_weight_decay(n_weights: int, n_windows: int) -> float:
     A prior: the less there is to learn from, the nearer to its reference a forecast
     stays.
     """
-    return min(10.0, n_weights / (20 * n_windows))
+    return min(1.5, n_weights / (20 * n_windows))
 
 
-def spread_correction(
-    n_weights: int, n_windows: int, n_values: int, horizon: int
-) -> float:
+def spread_correction(n_values: int, horizon: int) -> float:
     """Return how much wider than in training the spread of forecasts must be.
 
-    A spread that was learnt from few horizons that do not overlap is too small, and so
-    is that of many weights for each window, as far as weight decay left them free.
+    A network that has seen few horizons that do not overlap errs by less on them than
+    on those to come.
     """
-    decay = default_weight_decay(n_weights, n_windows)
-    free = math.exp(-decay) * n_weights / n_windows
-    return 1 + 2 * horizon / n_values + 0.1 * math.sqrt(free)
+    return 1 + 2 * horizon / n_values
 
 
 def weight_decay_of_steps(

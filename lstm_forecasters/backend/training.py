@@ -173,7 +173,8 @@ class Trainer:
         A large batch goes through the LSTM in parts, whose gradients are added.
         """
         n_windows, size = len(batch.history), micro_batch_size(self.model, batch)
-        parts = [batch] if size >= n_windows else batch.split(size)
+        n_members = self.model.spec.n_members
+        parts = [batch] if size >= n_windows else batch.split(size, n_members)
         total, gradients = self._descend(parts[0], optimizer)
         for part in parts[1:]:
             loss, further = self._descend(part, optimizer)

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pytorch_lightning as pl
@@ -410,7 +410,7 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
         self._verify_train_dataset_type(train_dataset)
         n_windows = len(train_dataset)
         n_channels = 1
-        if not self._spec.joint_channels:
+        if n_windows and not self._spec.joint_channels:
             n_channels = train_dataset[0].past_target.shape[1]
         if self.batch_size in (None, self._own_batch_size):
             own = default_batch_size(n_windows, n_channels)
@@ -557,6 +557,15 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
             else int(check_random_state(random_state).randint(LARGEST_SEED))
         )
         return setup
+
+    def scale_batch_size(
+        self, *args: Any, method: Literal["fit", "predict"] = "fit", **kwargs: Any
+    ) -> int:
+        """Find the largest batch size, as darts does, with a trainer in any case."""
+        if method == "predict" and kwargs.get("trainer") is None and self.model:
+            kwargs["trainer"] = self._setup_trainer(None, self.model, verbose=False)
+        found: int = super().scale_batch_size(*args, method=method, **kwargs)
+        return found
 
     def _predict(
         self, trainer: pl.Trainer | PlainPredictor, *args: Any, **kwargs: Any

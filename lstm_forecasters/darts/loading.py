@@ -17,6 +17,7 @@ from torch import Generator, Tensor
 from lstm_forecasters.backend.features import (
     NetworkInput,
     fold_channels,
+    split_shares,
     unfold_channels,
 )
 from lstm_forecasters.backend.model import ForecastModel
@@ -58,12 +59,15 @@ class TrainingBatch:
         """Return values (B, H, C) with all components of a series in one window."""
         return unfold_channels(values, self.n_channels)
 
-    def split(self, size: int) -> Iterator[TrainingBatch]:
-        """Yield the batch in parts of some windows, the last one perhaps smaller."""
+    def split(self, size: int, n_members: int = 1) -> Iterator[TrainingBatch]:
+        """Yield the batch in parts of some windows, the last one perhaps smaller.
+
+        Each part holds windows of every member of an ensemble.
+        """
         for columns, target, weight in zip(
-            self.columns.split(size),
-            self.target.split(size),
-            self.weight.split(size),
+            self.columns.split(size, n_members),
+            split_shares(self.target, size, n_members),
+            split_shares(self.weight, size, n_members),
             strict=True,
         ):
             yield TrainingBatch(columns, target, weight, self.n_channels)
@@ -113,24 +117,25 @@ class WindowsLoader:
     def _order(self) -> Tensor:
         """Return the windows of this process in the order of this epoch."""
         n_windows = len(self.dataset)
-        rows = torch.arange(n_windows)
+        rows = torch.arange(n_windows)[None]
         if self.shuffle:
             seed = hash((self.module.seed, self.module.epochs_trained)) % 2**63
             generator = Generator().manual_seed(seed)
-            orders = torch.stack(
+            rows = torch.stack(
                 [
                     torch.randperm(n_windows, generator=generator)
                     for _ in range(self.n_members)
                 ]
-            )  # (members, windows); a batch holds those of one member after another's
-            parts = orders.split(self.batch_size // self.n_members, 1)
-            rows = torch.cat([part.flatten() for part in parts])
+            )
         trainer = self.module._trainer  # its property raises where there is none yet
-        if trainer is None or trainer.world_size == 1:
-            return rows
-        missing = -len(rows) % trainer.world_size  # all processes make as many steps
-        rows = torch.cat([rows, rows[:missing]])
-        return rows[trainer.global_rank :: trainer.world_size]
+        if trainer is not None and trainer.world_size > 1:
+            # all processes make as many steps
+            missing = -n_windows % trainer.world_size
+            rows = torch.cat([rows, rows[:, :missing]], 1)
+            rows = rows[:, trainer.global_rank :: trainer.world_size]
+        # (members, windows); a batch holds those of one member after another's
+        parts = rows.split(self.batch_size // self.n_members, 1)
+        return torch.cat([part.flatten() for part in parts])
 
     def __len__(self) -> int:
         """Return the number of batches."""

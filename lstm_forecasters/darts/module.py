@@ -175,14 +175,18 @@ class LSTMModule(PLForecastingModule):
             windows = batch if isinstance(batch, WindowBatch) else self._windows(batch)
             batch = prepare(self.network, windows)
         size = len(batch.target)
+        n_members = self.network.spec.n_members if self.network.training else 1
         if self.trainer.world_size == 1:
             size = micro_batch_size(self.network, batch.columns)
             folded = batch.n_channels if self.network.layout.n_channels == 1 else 1
+            folded *= n_members
             size = max(1, size // folded) * folded  # a window's channels stay together
         if size >= len(batch.target):
             loss = self._loss(batch, criterion, metrics)
         else:
-            loss = self._loss_in_parts(list(batch.split(size)), criterion, metrics)
+            loss = self._loss_in_parts(
+                list(batch.split(size, n_members)), criterion, metrics
+            )
         self._log_loss(loss, stage, len(batch.target))
         return loss
 

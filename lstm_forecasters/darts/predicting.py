@@ -45,7 +45,9 @@ class PlainPredictor:
 
 def needs_no_trainer(settings: dict[str, Any], verbose: bool | None) -> bool:
     """Return whether forecasts are the same without a trainer of some settings."""
-    on_cpu = settings.get("accelerator") == "cpu" or not torch.cuda.is_available()
+    accelerator = settings.get("accelerator") or "auto"
+    chosen = "gpu" if torch.cuda.is_available() else "cpu"
+    on_cpu = (chosen if accelerator == "auto" else accelerator) == "cpu"
     given = {name for name, value in settings.items() if value}
     is_shown = verbose or (verbose is None and settings.get("enable_progress_bar"))
     return on_cpu and not is_shown and given <= {*SETTINGS_OF_TRAINING, "accelerator"}

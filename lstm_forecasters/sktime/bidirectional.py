@@ -57,6 +57,9 @@ class BidirectionalLSTMForecaster(BaseLSTMForecaster):
         How a multivariate target is read: ``False`` forecasts every channel by
         itself with one shared network, ``True`` reads and forecasts all channels
         together.
+    n_members : int, default=1
+        Number of networks whose forecasts are averaged. They are trained side by
+        side, each on windows of its own, in as many times the time.
     num_layers : int, default=1
         Number of LSTM layers.
     dropout : float, default=0.0
