@@ -51,7 +51,7 @@ def test_a_network_comes_back_bit_for_bit(spec, likelihood, n_members):
         for one in (model, other)
     )
     np.testing.assert_array_equal(before, after)
-    assert other.widening == model.widening > 1 + 2 * 3 / 20
+    assert other.widening == model.widening == 1 + 2 * 3 / 20
 
 
 def test_several_networks_and_none():

@@ -134,7 +134,7 @@ def test_from_network_takes_what_network_gives(make, monthly):
 
 def test_ensembles_and_their_widening_come_back(make, monthly, path):
     model = make(n_members=3, likelihood="normal").fit(monthly(50))
-    expected = spread_correction(model.network_.n_weights, 50 - 12, 50, 6)
+    expected = spread_correction(50, 6)
     assert model.network_.widening.item() == pytest.approx(expected)
     model.to_file(path)
     for twin in (type(model).from_file(path), pickle.loads(pickle.dumps(model))):
