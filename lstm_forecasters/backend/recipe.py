@@ -103,7 +103,7 @@ def default_weight_decay(n_weights: int, n_windows: int) -> float:
     A prior: the less there is to learn from, the nearer to its reference a forecast
     stays.
     """
-    return min(1.5, n_weights / (20 * n_windows))
+    return min(3.0, n_weights / (20 * n_windows))
 
 
 def spread_correction(n_values: int, horizon: int) -> float:

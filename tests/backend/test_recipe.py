@@ -40,7 +40,7 @@ def test_lookback_and_references_grow_with_the_data():
 
 def test_fewer_windows_decay_more():
     decays = [default_weight_decay(5000, n) for n in (1, 200, 400, 10**6)]
-    np.testing.assert_allclose(decays, [1.5, 1.25, 0.625, 2.5e-4])
+    np.testing.assert_allclose(decays, [3.0, 1.25, 0.625, 2.5e-4])
 
 
 def test_no_step_decays_by_more_than_a_tenth():

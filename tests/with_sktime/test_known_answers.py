@@ -27,10 +27,10 @@ def monthly(values):
 
 @pytest.mark.parametrize("period", [12, 17])
 def test_a_noiseless_sine(forecaster_class, period):
-    """17 months are no season that the index suggests."""
+    """17 months are no season that the index suggests, and weights shrink a little."""
     series = monthly(3 + 5 * np.sin(2 * np.pi * np.arange(144) / period))
     forecast = learn(forecaster_class, series[:120], range(1, 25)).predict()
-    assert np.abs(forecast - series[120:]).max() < 0.02 * series.std()
+    assert np.abs(forecast - series[120:]).max() < 0.035 * series.std()
 
 
 def test_a_linear_trend(forecaster_class):
