@@ -154,7 +154,7 @@ def check_past_covariates_are_learnt(make):
     """What the covariate was one step ago, the target is."""
     lead = white(200)
     series = lead.shift(1)[:-1]
-    model = make(output_chunk_length=1, **{**LEARNING, "n_epochs": 30})
+    model = make(output_chunk_length=1, **{**LEARNING, "n_epochs": 50})
     model.fit(series[:160], past_covariates=lead)
     assert error_of(model, series, 1, first=160, past_covariates=lead) < 0.45
     assert error_of(model, series, 1, first=160, past_covariates=-lead) > 1.0
