@@ -92,8 +92,9 @@ def shares_of(errors: Tensor) -> Tensor:
     fallback = torch.zeros_like(errors)
     fallback[..., 1:] = torch.inf
     errors = torch.where(errors.isinf().all(-1, keepdim=True), fallback, errors)
-    tiny = torch.finfo(errors.dtype).tiny
-    return torch.softmax(-SHARPNESS * errors.clamp_min(tiny).log(), -1)
+    least = errors.amin(-1, keepdim=True)
+    weights = torch.where(errors > least, least / errors, 1.0) ** SHARPNESS
+    return weights / weights.sum(-1, keepdim=True)
 
 
 def window_errors(
