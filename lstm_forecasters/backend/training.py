@@ -22,7 +22,7 @@ from lstm_forecasters.backend.recipe import (
     schedule,
     weight_decay_of_steps,
 )
-from lstm_forecasters.backend.windows import Windows
+from lstm_forecasters.backend.windows import Layout, Windows
 from lstm_forecasters.errors import TrainingError
 
 __all__ = [
@@ -43,10 +43,9 @@ BLOCK_CELLS = 2**17
 """History values that are gathered and normalised at a time, for several steps."""
 
 
-def batches_per_block(windows: Windows, batch_size: int) -> int:
-    """Return how many batches to gather and normalise at a time."""
-    cells = batch_size * windows.layout.context * windows.n_components
-    return max(1, BLOCK_CELLS // cells)
+def batches_per_block(layout: Layout, batch_size: int) -> int:
+    """Return how many batches, of so many channels' windows, to gather at a time."""
+    return max(1, BLOCK_CELLS // (batch_size * layout.context))
 
 
 def training_windows(
@@ -120,14 +119,15 @@ class Trainer:
                 f"{recipe.validation_fraction}. Pass longer series, a shorter horizon "
                 "or validation_fraction=0."
             )
-        n_channels = windows.n_components // windows.layout.n_channels
-        self.n_steps = recipe.max_steps or default_steps(n_windows * n_channels)
+        self.n_alone = windows.n_components // windows.layout.n_channels
+        n_windows *= self.n_alone
+        self.n_steps = recipe.max_steps or default_steps(n_windows)
         self.batch_size = model.spec.n_members * min(
-            recipe.batch_size or default_batch_size(n_windows, n_channels), n_windows
+            recipe.batch_size or default_batch_size(n_windows), n_windows
         )
         weight_decay = recipe.weight_decay
         if weight_decay is None:
-            weight_decay = default_weight_decay(model.n_weights, n_windows * n_channels)
+            weight_decay = default_weight_decay(model.n_weights, n_windows)
         self.weight_decay = weight_decay_of_steps(
             weight_decay, recipe.learning_rate, self.n_steps
         )
@@ -222,14 +222,15 @@ class Trainer:
 
         The weights of each sum to 1.
         """
-        per_block = batches_per_block(self.windows, self.batch_size)
+        layout = self.windows.layout
+        per_block = batches_per_block(layout, self.batch_size * layout.n_channels)
         order = self._shuffled_rows()
         remaining = self.n_steps
         while remaining:
             n_batches = min(per_block, remaining)
             rows = torch.cat([next(order) for _ in range(n_batches)])
             with torch.no_grad():
-                block = self._gather(self.training, rows)
+                block = self._gather_for_training(rows)
                 weight = block.weight.unflatten(0, (n_batches, -1))
                 total = weight.sum((1, 2, 3), keepdim=True).clamp_min(1e-12)
                 block.weight = (weight / total).flatten(0, 1)
@@ -237,8 +238,11 @@ class Trainer:
             remaining -= n_batches
 
     def _shuffled_rows(self) -> Iterator[Tensor]:
-        """Yield batches of window numbers, all windows once before any twice."""
-        n_windows = len(self.training[0])
+        """Yield batches of window numbers, all windows once before any twice.
+
+        A channel that is forecast by itself has windows of its own.
+        """
+        n_windows = len(self.training[0]) * self.n_alone
         rows = torch.empty(0, dtype=torch.int64)
         while True:
             while len(rows) < self.batch_size:
@@ -247,10 +251,25 @@ class Trainer:
             yield rows[: self.batch_size]
             rows = rows[self.batch_size :]
 
-    def _gather(self, origins: tuple[Tensor, Tensor], rows: Tensor) -> NetworkInput:
-        """Return the columns of some of the windows, on the device."""
+    def _gather_for_training(self, rows: Tensor) -> NetworkInput:
+        """Return the columns of some of the training windows."""
+        if self.n_alone == 1:
+            return self._gather(self.training, rows)
+        return self._gather(
+            self.training, rows // self.n_alone, channels=rows % self.n_alone
+        )
+
+    def _gather(
+        self,
+        origins: tuple[Tensor, Tensor],
+        rows: Tensor,
+        channels: Tensor | None = None,
+    ) -> NetworkInput:
+        """Return the columns of some windows, on the device."""
         series, steps = origins
-        batch = self.windows.gather(series[rows], steps[rows], with_target=True)
+        batch = self.windows.gather(
+            series[rows], steps[rows], channels=channels, with_target=True
+        )
         return self.model.prepare(batch.to(self.device))
 
     def _check_finite(self) -> None:

@@ -232,9 +232,9 @@ class Windows:
                 periods[series],
                 layout.references,
                 layout.horizon,
-            ).reshape(len(filled), -1)
+            )
             laid_out = _shift_into_padding(errors, rows, n_rows, before=np.inf)
-            self._errors = torch.from_numpy(laid_out)
+            self._errors = torch.from_numpy(laid_out)  # (n_rows, C, R)
 
         self._filled = torch.from_numpy(lay_out(filled))
         self._floor = torch.from_numpy(_shift_into_padding(change, rows, n_rows))
@@ -265,6 +265,7 @@ class Windows:
         series: Tensor,
         steps: Tensor,
         *,
+        channels: Tensor | None = None,
         ahead: Tensor | None = None,
         with_target: bool = False,
     ) -> WindowBatch:
@@ -275,6 +276,8 @@ class Windows:
         series, steps : torch.Tensor of shape (B,), int64
             Which series, and the step in it that a forecast starts from: 0 has no
             past at all, the length of the series has all of it.
+        channels : torch.Tensor of shape (B,), int64, optional
+            The one channel that each window is to hold, in place of all.
         ahead : torch.Tensor of shape (B, F, Q), float64, optional
             Known-future covariates of F steps from there on, in place of those of
             the series.
@@ -287,27 +290,40 @@ class Windows:
         future = self._future[origin[:, None] + self._all_steps]  # (B, W + R, Q)
         if ahead is not None:
             future = torch.cat([future[:, : layout.context], ahead], 1)
-        history = self._filled[past]
+        history = self._pick(self._filled, past, channels)
         if layout.self_contained:
             history = fill_gaps(history, layout.period)
+        if self._errors is None:
+            errors = _errors_of_windows(history, layout)
+        else:
+            errors = self._pick(self._errors, origin, channels)
+        static = self._static[series]
+        if channels is not None and static.ndim == 3:
+            static = static[torch.arange(len(series)), channels]
         n_target_steps = layout.horizon if with_target else 0
         target = origin[:, None] + self._target_steps[:n_target_steps]  # (B, H)
         return WindowBatch(
             history=history,
-            observed=self._observed[past],
+            observed=self._pick(self._observed, past, channels),
             period=self._periods[series],
-            reference_errors=_errors_of_windows(history, layout)
-            if self._errors is None
-            else self._errors[origin].unflatten(1, (history.shape[2], -1)),
-            scale_floor=self._floor[origin],
-            level=self._level[series],
-            spread=self._spread[series],
+            reference_errors=errors,
+            scale_floor=self._pick(self._floor, origin, channels),
+            level=self._pick(self._level, series, channels),
+            spread=self._pick(self._spread, series, channels),
             past_covariates=self._past[origin[:, None] + self._past_steps],
             future_covariates=future,
-            static_covariates=self._static[series],
-            target=self._filled[target].nan_to_num(),  # weight 0 where only filled
-            weight=self._weights[target],
+            static_covariates=static,
+            target=self._pick(self._filled, target, channels).nan_to_num(),
+            weight=self._pick(self._weights, target, channels),  # 0 where only filled
         )
+
+    @staticmethod
+    def _pick(values: Tensor, rows: Tensor, channels: Tensor | None) -> Tensor:
+        """Return some rows (..., C, ...) of values, of one channel each if asked to."""
+        if channels is None:
+            return values[rows]
+        channels = channels.view(-1, *[1] * (rows.ndim - 1))
+        return values[rows, channels].unsqueeze(rows.ndim)
 
 
 def window_batch(
@@ -446,7 +462,7 @@ def _shift_into_padding(
     values: np.ndarray, rows: np.ndarray, n_rows: int, before: float = 0.0
 ) -> np.ndarray:
     """Lay out so that the row of a cutoff holds what was known just before it."""
-    laid_out = np.full((n_rows + 1, values.shape[1]), before)
+    laid_out = np.full((n_rows + 1, *values.shape[1:]), before)
     laid_out[rows + 1] = values
     return laid_out[:n_rows]
 

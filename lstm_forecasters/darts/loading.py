@@ -144,7 +144,10 @@ class WindowsLoader:
     def __iter__(self) -> Iterator[TrainingBatch]:
         """Yield the batches of an epoch."""
         network = self.module.network
-        n_batches = batches_per_block(self.dataset.samples.windows, self.batch_size)
+        windows = self.dataset.samples.windows
+        n_batches = batches_per_block(
+            windows.layout, self.batch_size * windows.n_components
+        )
         for rows in self._order().split(n_batches * self.batch_size):
             windows = self.dataset.gather(rows).to(network.covariate_means.device)
             block = prepare(network, windows)

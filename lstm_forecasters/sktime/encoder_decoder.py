@@ -69,8 +69,8 @@ class EncoderDecoderLSTMForecaster(BaseLSTMForecaster):
     max_steps : int or None, default=None
         Optimiser steps of a fit. ``None`` grows them with the data, from 300 to 4000.
     batch_size : int or None, default=None
-        Windows of each optimiser step. ``None`` grows them with the data, from 16
-        to 64.
+        Windows of each optimiser step; a channel that is forecast by itself has its
+        own. ``None`` grows them with the data, from 16 to 64.
     learning_rate : float, default=5e-3
         Largest learning rate of AdamW; it warms up and then falls along a cosine.
         ``tune_learning_rate`` finds another.

@@ -192,6 +192,20 @@ def test_every_window_comes_once_before_any_comes_twice():
         assert len(set(rows[first : first + n_windows].tolist())) == n_windows
 
 
+def test_channels_that_are_forecast_alone_are_drawn_one_by_one():
+    one = trainer(series=[np.stack([WAVE, 10 * WAVE[::-1]], 1)], batch_size=8)
+    assert len(one.training[0]) == 54
+    batches = [batch for batch, _ in zip(one._batches(), range(13), strict=False)]
+    assert {batch.target.shape for batch in batches} == {(8, 3, 1)}
+    drawn = torch.cat([batch.target for batch in batches])[:, :, 0].numpy()
+    windows = one.windows.gather(*one.training, with_target=True)
+    every = one.model.prepare(windows).target[:, :, 0].numpy()
+    assert len(np.unique(every, axis=0)) == 108
+    assert len(np.unique(drawn, axis=0)) == len(drawn) == 104
+    both = np.concatenate([drawn, every])
+    assert len(np.unique(both, axis=0)) == 108
+
+
 @pytest.mark.parametrize("spec", ARCHITECTURES.values())
 @pytest.mark.parametrize("likelihood", [None, "quantile", "normal", "student_t"])
 def test_half_precision_learns_nearly_the_same(spec, likelihood):

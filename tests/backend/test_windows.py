@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from lstm_forecasters.backend.features import fold_channels
 from lstm_forecasters.backend.windows import Layout, Windows
 from tests.backend.series import all_windows, make_panel
 
@@ -108,3 +109,33 @@ def test_series_may_have_seasons_of_their_own():
     windows = Windows(panel, Layout(lookback=4, horizon=2, period=4), np.array([4, 2]))
     batch = windows.gather(torch.tensor([0, 1]), torch.tensor([8, 8]))
     assert batch.period.tolist() == [4, 2]
+
+
+@pytest.mark.parametrize("self_contained", [False, True])
+def test_windows_of_a_channel_are_those_of_the_whole_series_cut_to_it(self_contained):
+    layout = Layout(
+        lookback=8,
+        horizon=3,
+        period=2,
+        references=(1, 3),
+        future_covariates=("q",),
+        static_covariates=("s",),
+        self_contained=self_contained,
+    )
+    series = [RANDOM.normal(size=(length, 3)) for length in (19, 12)]
+    series[0][4:6, 1] = np.nan
+    panel = make_panel(
+        *series,
+        future_covariates=RANDOM.normal(size=(31, 1)),
+        static_covariates=RANDOM.normal(size=(2, 3, 1)),
+        weights=RANDOM.uniform(size=(31, 3)),
+    )
+    windows = Windows(panel, layout)
+    numbers, steps = (torch.from_numpy(one) for one in all_windows(windows))
+    channels = torch.arange(len(numbers)) % 3
+    alone = windows.gather(numbers, steps, channels=channels, with_target=True)
+    whole = fold_channels(windows.gather(numbers, steps, with_target=True))
+    rows = 3 * torch.arange(len(numbers)) + channels
+    for name, values in vars(alone).items():
+        expected = getattr(whole, name)[rows].numpy()
+        np.testing.assert_array_equal(values.numpy(), expected, err_msg=name)
