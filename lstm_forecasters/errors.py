@@ -1,4 +1,4 @@
-"""The errors of this package, each also the built-in type that callers expect."""
+"""Errors and warnings of this package, each also the built-in type callers expect."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ __all__ = [
     "ParameterError",
     "ParameterTypeError",
     "TrainingError",
+    "TrainingWarning",
 ]
 
 
@@ -43,6 +44,10 @@ class FileFormatError(LSTMForecastersError, ValueError):
 
 class TrainingError(LSTMForecastersError, ValueError):
     """Training did not arrive at a usable network."""
+
+
+class TrainingWarning(UserWarning):
+    """Training did not go as planned, and went on in another way."""
 
 
 class MissingExtraError(LSTMForecastersError, ImportError):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -12,7 +13,9 @@ from torch import Generator, Tensor
 from torch.optim.adam import adam
 from tqdm import tqdm
 
+from lstm_forecasters.backend.checkpoints import Checkpoint
 from lstm_forecasters.backend.features import NetworkInput
+from lstm_forecasters.backend.files import Archive
 from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.backend.recipe import (
     Recipe,
@@ -23,7 +26,7 @@ from lstm_forecasters.backend.recipe import (
     weight_decay_of_steps,
 )
 from lstm_forecasters.backend.windows import Layout, Windows
-from lstm_forecasters.errors import TrainingError
+from lstm_forecasters.errors import TrainingError, TrainingWarning
 
 __all__ = [
     "ClippedAdamW",
@@ -38,6 +41,9 @@ __all__ = [
 MICRO_BATCH_CELLS = 2**19
 """Most batch x steps x units at a time: beyond it the LSTM's workspace passes what
 the C allocator keeps, and every step pays for fresh pages."""
+
+LOWER_RATE = 0.1
+"""Share of the learning rate at which training begins again after it diverged."""
 
 BLOCK_CELLS = 2**17
 """History values that are gathered and normalised at a time, for several steps."""
@@ -90,6 +96,10 @@ class Trainer:
         Where to train; the model returns to the CPU afterwards.
     verbose : bool, default=False
         Whether to show a progress bar with the loss.
+    origins : tuple of torch.Tensor, optional
+        Series and steps of the windows to train on, in place of all.
+    checkpoint : Checkpoint, optional
+        Where the state is kept now and then, and found if there is one.
     """
 
     def __init__(
@@ -101,6 +111,8 @@ class Trainer:
         *,
         device: str | torch.device = "cpu",
         verbose: bool = False,
+        origins: tuple[Tensor, Tensor] | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> None:
         self.model = model
         self.windows = windows
@@ -108,9 +120,13 @@ class Trainer:
         self.generator = generator
         self.device = torch.device(device)
         self.verbose = verbose
-        self.training, self.validation = training_windows(
-            windows, recipe.validation_fraction
-        )
+        self.checkpoint = checkpoint
+        self.validation: tuple[Tensor, Tensor] | None = None
+        if origins is None:
+            origins, self.validation = training_windows(
+                windows, recipe.validation_fraction
+            )
+        self.training = origins
         n_windows = len(self.training[0])
         if n_windows == 0:
             raise TrainingError(
@@ -122,50 +138,148 @@ class Trainer:
         self.n_alone = windows.n_components // windows.layout.n_channels
         n_windows *= self.n_alone
         self.n_steps = recipe.max_steps or default_steps(n_windows)
-        self.batch_size = model.spec.n_members * min(
-            recipe.batch_size or default_batch_size(n_windows), n_windows
-        )
+        batch_size = min(recipe.batch_size or default_batch_size(n_windows), n_windows)
+        self.n_epochs = self.n_steps * batch_size / n_windows
+        self.batch_size = model.spec.n_members * batch_size
+        self.rate = recipe.learning_rate
         weight_decay = recipe.weight_decay
         if weight_decay is None:
             weight_decay = default_weight_decay(model.n_weights, n_windows)
-        self.weight_decay = weight_decay_of_steps(
-            weight_decay, recipe.learning_rate, self.n_steps
-        )
+        self.weight_decay = weight_decay_of_steps(weight_decay, self.rate, self.n_steps)
 
     def run(self) -> ForecastModel:
-        """Train; on Ctrl-C, keep the best network so far and raise again."""
-        self.model.to(self.device).train()
-        self._best = _Best(self.model, self.recipe.patience)
+        """Train; on Ctrl-C, keep the best network so far and raise again.
+
+        Training that diverges begins once more, at a tenth of the learning rate.
+        """
+        untrained = copy.deepcopy(self.model.state_dict())
         try:
-            self._loop()
+            self._run()
+            if not self._is_finite():
+                warnings.warn(
+                    f"training diverged at a learning rate of {self.rate:.3g}; it "
+                    f"begins again at {LOWER_RATE * self.rate:.3g}.",
+                    TrainingWarning,
+                    stacklevel=2,
+                )
+                self.rate *= LOWER_RATE
+                self.model.load_state_dict(untrained)
+                if self.checkpoint is not None:
+                    self.checkpoint.remove()
+                self._run()
         finally:
-            self._best.restore()
             self.model.cpu().eval()
             self.model.requires_grad_(True)
-        self._check_finite()
+        if not self._is_finite():
+            raise TrainingError(
+                "training diverged twice: the network's weights are no longer finite. "
+                f"Pass a learning_rate below {self.rate:.3g}."
+            )
+        if self.checkpoint is not None:
+            self.checkpoint.remove()
         return self.model
 
-    def _loop(self) -> None:
-        """Run the optimiser steps."""
-        optimizer = ClippedAdamW(
+    def pauses(self, after: Sequence[int]) -> Iterator[None]:
+        """Train for some steps, and pause after each number of them, in eval mode."""
+        self._start()
+        for n_steps in after:
+            self._advance(n_steps)
+            self.model.cpu().eval()
+            yield
+            self.model.to(self.device).train()
+
+    def _run(self) -> None:
+        """Train from the start, or from the checkpoint, to the end."""
+        self._start()
+        state = None if self.checkpoint is None else self.checkpoint.read()
+        if state is not None:
+            self._restore(state)
+        try:
+            self._advance(self.n_steps)
+        finally:
+            self.best.restore(self.model)
+
+    def _start(self) -> None:
+        """Begin with the first step."""
+        self.model.to(self.device).train()
+        self.optimizer = ClippedAdamW(
             self.model, self.recipe.gradient_clip, self.weight_decay
         )
+        self.best = BestWeights(self.recipe.patience)
+        self.n_done = 0
+        self.rows = torch.empty(0, dtype=torch.int64)
+
+    def _advance(self, n_steps: int) -> None:
+        """Train until a number of steps is done, or no more is to be gained."""
         every = max(10, self.n_steps // 40)
         with tqdm(
-            total=self.n_steps, disable=not self.verbose, desc="fit", unit="step"
+            total=self.n_steps,
+            initial=self.n_done,
+            disable=not self.verbose,
+            desc="fit",
+            unit="step",
         ) as bar:
-            for step, batch in enumerate(self._batches()):
-                rate = self.recipe.learning_rate * schedule(step, self.n_steps)
-                loss = self.step(optimizer, batch, rate)
-                if self.verbose:
-                    bar.update()
-                    bar.set_postfix(loss=f"{loss.item():.4f}", refresh=False)
-                if (
-                    self.validation is not None
-                    and (step + 1) % every == 0
-                    and self._best.is_final(self.validate())
-                ):
-                    break
+            while self.n_done < n_steps:
+                for batch in self._next_batches(n_steps - self.n_done):
+                    rate = self.rate * schedule(self.n_done, self.n_steps)
+                    loss = self.step(self.optimizer, batch, rate)
+                    self.n_done += 1
+                    if self.verbose:
+                        bar.update()
+                        bar.set_postfix(loss=f"{loss.item():.4f}", refresh=False)
+                    if (
+                        self.validation is not None
+                        and self.n_done % every == 0
+                        and self.best.is_final(self.validate(), self.model)
+                    ):
+                        return
+                if not loss.isfinite():
+                    return
+                if self.checkpoint is not None and self.checkpoint.is_due:
+                    self.checkpoint.write(self._state())
+
+    def _state(self) -> Archive:
+        """Return all that the next steps depend on."""
+        best = self.best
+        groups = {
+            "model": self.model.state_dict(),
+            "best": best.weights or {},
+            **{
+                name: {str(number): one for number, one in enumerate(tensors)}
+                for name, tensors in self.optimizer.state.items()
+            },
+            "order": {"rows": self.rows, "generator": self.generator.get_state()},
+        }
+        tensors = {
+            f"{group}.{name}": values.cpu()
+            for group, named in groups.items()
+            for name, values in named.items()
+        }
+        extra = {
+            "n_done": self.n_done,
+            "rate": self.rate,
+            "best_loss": best.loss if best.weights else None,
+            "waited": best.waited,
+        }
+        return Archive((), extra, tensors)
+
+    def _restore(self, state: Archive) -> None:
+        """Go on from a state."""
+        groups: dict[str, dict[str, Tensor]] = {}
+        for key, values in state.tensors.items():
+            group, name = key.split(".", 1)
+            groups.setdefault(group, {})[name] = values
+        self.model.load_state_dict(groups["model"])
+        for name, tensors in self.optimizer.state.items():
+            for number, values in enumerate(tensors):
+                values.copy_(groups[name][str(number)])
+        self.rows = groups["order"]["rows"]
+        self.generator.set_state(groups["order"]["generator"])
+        self.n_done, self.rate = state.extra["n_done"], state.extra["rate"]
+        if "best" in groups:
+            self.best.weights = groups["best"]
+            self.best.loss = state.extra["best_loss"]
+        self.best.waited = state.extra["waited"]
 
     def step(self, optimizer: ClippedAdamW, batch: NetworkInput, rate: float) -> Tensor:
         """Take a step on a batch, whose weights sum to 1, and return its loss.
@@ -217,39 +331,33 @@ class Trainer:
         self.model.train()
         return loss / max(weight, 1e-12)
 
-    def _batches(self) -> Iterator[NetworkInput]:
-        """Yield one batch for every step, prepared several steps at a time.
+    def _next_batches(self, most: int) -> Iterator[NetworkInput]:
+        """Return the batches of the next steps, prepared together.
 
         The weights of each sum to 1.
         """
         layout = self.windows.layout
         per_block = batches_per_block(layout, self.batch_size * layout.n_channels)
-        order = self._shuffled_rows()
-        remaining = self.n_steps
-        while remaining:
-            n_batches = min(per_block, remaining)
-            rows = torch.cat([next(order) for _ in range(n_batches)])
-            with torch.no_grad():
-                block = self._gather_for_training(rows)
-                weight = block.weight.unflatten(0, (n_batches, -1))
-                total = weight.sum((1, 2, 3), keepdim=True).clamp_min(1e-12)
-                block.weight = (weight / total).flatten(0, 1)
-            yield from block.split(len(block.history) // n_batches)
-            remaining -= n_batches
+        n_batches = min(per_block, most)
+        with torch.no_grad():
+            block = self._gather_for_training(self._next_rows(n_batches))
+            weight = block.weight.unflatten(0, (n_batches, -1))
+            total = weight.sum((1, 2, 3), keepdim=True).clamp_min(1e-12)
+            block.weight = (weight / total).flatten(0, 1)
+        return iter(block.split(len(block.history) // n_batches))
 
-    def _shuffled_rows(self) -> Iterator[Tensor]:
-        """Yield batches of window numbers, all windows once before any twice.
+    def _next_rows(self, n_batches: int) -> Tensor:
+        """Return the window numbers of some batches, all windows once before any twice.
 
         A channel that is forecast by itself has windows of its own.
         """
         n_windows = len(self.training[0]) * self.n_alone
-        rows = torch.empty(0, dtype=torch.int64)
-        while True:
-            while len(rows) < self.batch_size:
-                fresh = torch.randperm(n_windows, generator=self.generator)
-                rows = torch.cat([rows, fresh])
-            yield rows[: self.batch_size]
-            rows = rows[self.batch_size :]
+        n_rows = n_batches * self.batch_size
+        while len(self.rows) < n_rows:
+            fresh = torch.randperm(n_windows, generator=self.generator)
+            self.rows = torch.cat([self.rows, fresh])
+        rows, self.rows = self.rows[:n_rows], self.rows[n_rows:]
+        return rows
 
     def _gather_for_training(self, rows: Tensor) -> NetworkInput:
         """Return the columns of some of the training windows."""
@@ -272,13 +380,9 @@ class Trainer:
         )
         return self.model.prepare(batch.to(self.device))
 
-    def _check_finite(self) -> None:
-        """Refuse a network that diverged."""
-        if not all(p.isfinite().all() for p in self.model.parameters()):
-            raise TrainingError(
-                "training diverged: the network's weights are no longer finite. Pass a "
-                f"learning_rate below {self.recipe.learning_rate}."
-            )
+    def _is_finite(self) -> bool:
+        """Return whether the network has not diverged."""
+        return all(bool(one.isfinite().all()) for one in self.model.parameters())
 
 
 def micro_batch_size(model: ForecastModel, batch: NetworkInput) -> int:
@@ -324,9 +428,11 @@ class ClippedAdamW:
         self.largest_norm = largest_norm
         self.weight_decay = weight_decay
         self._decaying = decaying(self.parameters)
-        self._means = [torch.zeros_like(one) for one in self.parameters]
-        self._squares = [torch.zeros_like(one) for one in self.parameters]
-        self._steps = [one.new_zeros(()) for one in self.parameters]
+        self.state = {
+            "means": [torch.zeros_like(one) for one in self.parameters],
+            "squares": [torch.zeros_like(one) for one in self.parameters],
+            "steps": [one.new_zeros(()) for one in self.parameters],
+        }
 
     @torch.no_grad()
     def step(self, gradients: list[Tensor], rate: float) -> None:
@@ -337,10 +443,10 @@ class ClippedAdamW:
         adam(
             self.parameters,
             gradients,
-            self._means,
-            self._squares,
+            self.state["means"],
+            self.state["squares"],
             [],
-            self._steps,
+            self.state["steps"],
             fused=True,
             grad_scale=((norm + 1e-6) / self.largest_norm).clamp_min(1.0),
             amsgrad=False,
@@ -358,26 +464,25 @@ def decaying(parameters: Iterable[Tensor]) -> list[Tensor]:
     return [one for one in parameters if one.ndim > 1]
 
 
-class _Best:
+class BestWeights:
     """The best weights so far, where a validation loss tells."""
 
-    def __init__(self, model: ForecastModel, patience: int) -> None:
-        self.model = model
+    def __init__(self, patience: int) -> None:
         self.patience = patience
         self.loss = math.inf
         self.waited = 0
         self.weights: dict[str, Tensor] | None = None
 
-    def is_final(self, loss: float) -> bool:
+    def is_final(self, loss: float, model: ForecastModel) -> bool:
         """Take note of a loss and return whether patience is at its end."""
         if loss < self.loss:
             self.loss, self.waited = loss, 0
-            self.weights = copy.deepcopy(self.model.state_dict())
+            self.weights = copy.deepcopy(model.state_dict())
         else:
             self.waited += 1
         return self.waited >= self.patience
 
-    def restore(self) -> None:
-        """Go back to the best weights, if any were noted."""
+    def restore(self, model: ForecastModel) -> None:
+        """Give a model the best weights, if any were noted."""
         if self.weights is not None:
-            self.model.load_state_dict(self.weights)
+            model.load_state_dict(self.weights)

@@ -144,10 +144,8 @@ class WindowsLoader:
     def __iter__(self) -> Iterator[TrainingBatch]:
         """Yield the batches of an epoch."""
         network = self.module.network
-        windows = self.dataset.samples.windows
-        n_batches = batches_per_block(
-            windows.layout, self.batch_size * windows.n_components
-        )
+        n_channels = self.dataset.samples.windows.n_components
+        n_batches = batches_per_block(network.layout, self.batch_size * n_channels)
         for rows in self._order().split(n_batches * self.batch_size):
             windows = self.dataset.gather(rows).to(network.covariate_means.device)
             block = prepare(network, windows)

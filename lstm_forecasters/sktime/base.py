@@ -18,6 +18,8 @@ import pandas as pd
 import torch
 from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 
+from lstm_forecasters.backend.calibration import rehearse_spread
+from lstm_forecasters.backend.checkpoints import Checkpoint, fingerprint
 from lstm_forecasters.backend.files import (
     Archive,
     pack,
@@ -209,6 +211,8 @@ class BaseLSTMForecaster(BaseForecaster):
             check_integer("random_state", seed, 0)
             if seed >= 2**64:
                 raise ParameterError(f"random_state must be below 2**64, got {seed}.")
+        if self.checkpoint is not None:
+            _check_checkpoint(self.checkpoint, seed)
         past = self.past_covariates
         if past is not None and not isinstance(past, (list, tuple)):
             raise ParameterTypeError(
@@ -247,7 +251,7 @@ class BaseLSTMForecaster(BaseForecaster):
         context = read_context(y, X, self._covariates(X))
         generator = self._generator()
         model = self._new_model(context, fh, generator)
-        return self._train(model, context, self._recipe(), generator)
+        return self._train(model, context, self._recipe(), generator, is_new=True)
 
     def _fit_pretrained(
         self, y: pd.DataFrame, X: pd.DataFrame | None
@@ -284,7 +288,9 @@ class BaseLSTMForecaster(BaseForecaster):
         context = read_context(y, X, self._covariates(X))
         generator = self._generator()
         model = self._new_model(context, fh, generator)
-        return self._pretrain_model(model, context, self._recipe(), generator)
+        self._learn(model, context, self._recipe(), generator, is_new=True)
+        self.pretrained_network_ = model
+        return self
 
     def _pretrain_update(
         self,
@@ -299,18 +305,7 @@ class BaseLSTMForecaster(BaseForecaster):
         model = copy.deepcopy(self.pretrained_network_)
         context = read_context(y, X, _covariates_of(model.layout))
         recipe = dataclasses.replace(self._recipe(), weight_decay=0.0)
-        return self._pretrain_model(model, context, recipe, self._generator())
-
-    def _pretrain_model(
-        self,
-        model: ForecastModel,
-        context: Context,
-        recipe: Recipe,
-        generator: torch.Generator,
-    ) -> BaseLSTMForecaster:
-        """Train a model on a panel and keep it as the pretrained network."""
-        windows = Windows(context.panel(), model.layout)
-        self._trainer(model, windows, recipe, generator).run()
+        self._learn(model, context, recipe, self._generator(), is_new=False)
         self.pretrained_network_ = model
         return self
 
@@ -348,22 +343,34 @@ class BaseLSTMForecaster(BaseForecaster):
         model.measure(context.panel())
         return model
 
-    def _trainer(
+    def _learn(
         self,
         model: ForecastModel,
-        windows: Windows,
+        context: Context,
         recipe: Recipe,
         generator: torch.Generator,
-    ) -> Trainer:
-        """Return the trainer of a model, ready to run."""
-        return Trainer(
+        *,
+        is_new: bool,
+    ) -> None:
+        """Train a model on the series of a context."""
+        panel = context.panel()
+        windows = Windows(panel, model.layout)
+        checkpoint = None
+        if self.checkpoint is not None:
+            mark = fingerprint(model, panel, recipe)
+            checkpoint = Checkpoint(Path(self.checkpoint), mark)
+        trainer = Trainer(
             model,
             windows,
             recipe,
             generator,
             device=self.device,
             verbose=self.verbose,
+            checkpoint=checkpoint,
         )
+        if is_new and (checkpoint is None or checkpoint.read() is None):
+            rehearse_spread(model, windows, recipe, generator, device=self.device)
+        trainer.run()
 
     def _train(
         self,
@@ -371,12 +378,12 @@ class BaseLSTMForecaster(BaseForecaster):
         context: Context,
         recipe: Recipe,
         generator: torch.Generator,
+        *,
+        is_new: bool = False,
     ) -> BaseLSTMForecaster:
         """Train a model and adopt it; on Ctrl-C adopt what is there, and raise."""
-        windows = Windows(context.panel(), model.layout)
-        trainer = self._trainer(model, windows, recipe, generator)
         try:
-            trainer.run()
+            self._learn(model, context, recipe, generator, is_new=is_new)
         except KeyboardInterrupt:
             self._adopt(model, context)
             self._is_vectorized = False
@@ -781,6 +788,26 @@ def _frame(values: np.ndarray, index: pd.Index, columns: Any) -> pd.DataFrame:
 def _covariates_of(layout: Layout) -> Covariates:
     """Return the roles of the covariates that a network was trained with."""
     return Covariates(layout.past_covariates, layout.future_covariates)
+
+
+def _check_checkpoint(path: Any, seed: Any) -> None:
+    """Refuse a checkpoint that could not be written, or not be resumed."""
+    if not isinstance(path, str | os.PathLike):
+        raise ParameterTypeError(
+            f"checkpoint must be the path of a file, got {path!r} of type "
+            f"{type(path).__name__}."
+        )
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise ParameterError(
+            f"checkpoint={os.fspath(path)!r} is in no folder that exists. Make "
+            f"{os.fspath(folder)!r} first, or pass another path."
+        )
+    if not isinstance(seed, int | np.integer):
+        raise ParameterError(
+            f"checkpoint needs an integer as random_state, got {seed!r}: a fit that is "
+            "resumed must be the one that was interrupted."
+        )
 
 
 def _check_device(device: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Hashable
 
 import numpy as np
@@ -88,6 +89,10 @@ class BidirectionalLSTMForecaster(BaseLSTMForecaster):
     precision : {"float32", "bf16"}, default="float32"
         In which the network computes in training. ``"bf16"`` is up to twice as fast
         on processors that have it, and a little less exact; forecasts are float32.
+    checkpoint : path or None, default=None
+        File that keeps the state of a training, every ten seconds until it ends. The
+        same ``fit``, called again after an interruption, goes on from there and ends
+        at the same network. Needs an integer as ``random_state``.
     verbose : bool, default=False
         Whether ``fit`` shows a progress bar with the loss.
 
@@ -149,6 +154,7 @@ class BidirectionalLSTMForecaster(BaseLSTMForecaster):
         random_state: int | np.random.RandomState | None = None,
         device: str = "cpu",
         precision: str = "float32",
+        checkpoint: str | os.PathLike[str] | None = None,
         verbose: bool = False,
     ) -> None:
         self._set_parameters(locals())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,10 @@ def dump_state(forecaster: BaseForecaster, *, keep_context: bool) -> Archive:
         held = ["network_"]
     extra: dict[str, Any] = {
         "ecosystem": "sktime",
-        "parameters": forecaster.get_params(deep=False),
+        "parameters": {
+            name: os.fspath(value) if isinstance(value, os.PathLike) else value
+            for name, value in forecaster.get_params(deep=False).items()
+        },
         "networks": held,
     }
     tensors: dict[str, torch.Tensor] = {}

@@ -11,9 +11,14 @@ from lstm_forecasters.backend.recipe import (
     Recipe,
     schedule,
 )
-from lstm_forecasters.backend.training import ClippedAdamW, Trainer, training_windows
+from lstm_forecasters.backend.training import (
+    LOWER_RATE,
+    ClippedAdamW,
+    Trainer,
+    training_windows,
+)
 from lstm_forecasters.backend.windows import Layout, Windows
-from lstm_forecasters.errors import TrainingError
+from lstm_forecasters.errors import TrainingError, TrainingWarning
 from lstm_forecasters.specs import (
     ARCHITECTURES,
     BidirectionalLSTM,
@@ -31,6 +36,15 @@ def trainer(model=None, series=(WAVE,), seed=0, layout=LAYOUT, weights=None, **r
     windows = Windows(make_panel(*series, weights=weights), layout)
     generator = torch.Generator().manual_seed(seed)
     return Trainer(model, windows, Recipe(**{"max_steps": 30, **recipe}), generator)
+
+
+def batches_of(one):
+    """Return the batches of all steps of a trainer."""
+    one._start()
+    while one.n_done < one.n_steps:
+        for batch in one._next_batches(one.n_steps - one.n_done):
+            one.n_done += 1
+            yield batch
 
 
 def weights_of(model):
@@ -128,7 +142,7 @@ def test_each_member_has_as_many_windows_a_step_as_one_network(monkeypatch, cell
             lambda module, given, sizes=sizes: sizes.append(len(given[0]))
         )
     one.model.train()
-    one.step(Noted(one.model), next(one._batches()), 0.1)
+    one.step(Noted(one.model), next(batches_of(one)), 0.1)
     assert [sum(sizes) for sizes in read] == [8, 8, 8]
 
 
@@ -160,7 +174,7 @@ def test_the_optimiser_is_adamw_on_clipped_gradients(largest_norm):
     ]
     optimizer = torch.optim.AdamW(groups)
     norms = []
-    for step, batch in zip(range(30), one._batches(), strict=True):
+    for step, batch in zip(range(30), batches_of(one), strict=True):
         rate = 0.02 * schedule(step, 30)
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -179,15 +193,15 @@ def test_weights_of_every_batch_sum_to_one():
     weights = np.random.default_rng(1).uniform(size=(60, 1))
     weights[40:48] = 0
     one = trainer(weights=weights, batch_size=8)
-    totals = [batch.weight.sum().item() for batch in one._batches()]
+    totals = [batch.weight.sum().item() for batch in batches_of(one)]
     np.testing.assert_allclose(totals, np.ones(30), rtol=1e-5)
 
 
 def test_every_window_comes_once_before_any_comes_twice():
     one = trainer(batch_size=8)
+    one._start()
     n_windows = len(one.training[0])
-    order = one._shuffled_rows()
-    rows = torch.cat([next(order) for _ in range(n_windows)])
+    rows = torch.cat([one._next_rows(3) for _ in range(n_windows)])
     for first in range(0, len(rows) - n_windows, n_windows):
         assert len(set(rows[first : first + n_windows].tolist())) == n_windows
 
@@ -195,7 +209,7 @@ def test_every_window_comes_once_before_any_comes_twice():
 def test_channels_that_are_forecast_alone_are_drawn_one_by_one():
     one = trainer(series=[np.stack([WAVE, 10 * WAVE[::-1]], 1)], batch_size=8)
     assert len(one.training[0]) == 54
-    batches = [batch for batch, _ in zip(one._batches(), range(13), strict=False)]
+    batches = [batch for batch, _ in zip(batches_of(one), range(13), strict=False)]
     assert {batch.target.shape for batch in batches} == {(8, 3, 1)}
     drawn = torch.cat([batch.target for batch in batches])[:, :, 0].numpy()
     windows = one.windows.gather(*one.training, with_target=True)
@@ -281,9 +295,48 @@ def test_interrupted_training_keeps_the_network_and_raises(monkeypatch):
     assert not torch.equal(weights_of(one.model), untouched)
 
 
-def test_divergence_is_an_error():
-    with pytest.raises(TrainingError, match="learning_rate below 1e"):
-        trainer(make_model(LAYOUT, likelihood="normal"), learning_rate=1e38).run()
+def diverging_above(rate, monkeypatch):
+    """Make every step at a larger learning rate end in weights that are no numbers."""
+    step = ClippedAdamW.step
+
+    def stepping(self, gradients, given):
+        step(self, gradients, given)
+        if given > rate:
+            with torch.no_grad():
+                self.parameters[0].fill_(torch.nan)
+
+    monkeypatch.setattr(ClippedAdamW, "step", stepping)
+
+
+def test_training_that_diverges_begins_again_at_a_tenth_of_the_rate(monkeypatch):
+    diverging_above(0.01, monkeypatch)
+    slow, fast = trainer(learning_rate=0.005), trainer(learning_rate=0.05)
+    fast.weight_decay /= LOWER_RATE
+    with pytest.warns(TrainingWarning, match="at a learning rate of 0.05; .* at 0.005"):
+        fast.run()
+    assert fast.n_done == fast.n_steps
+    slow.generator.set_state(fast.generator.get_state())
+    slow.run()
+    assert weights_of(fast.model).isfinite().all()
+    assert not torch.equal(weights_of(fast.model), weights_of(trainer().model))
+
+
+def test_training_that_diverges_twice_is_an_error():
+    one = trainer(make_model(LAYOUT, likelihood="normal"), learning_rate=1e38)
+    with (
+        pytest.warns(TrainingWarning, match=r"1e\+38; it begins again at 1e\+37"),
+        pytest.raises(TrainingError, match=r"diverged twice.*below 1e\+37"),
+    ):
+        one.run()
+
+
+def test_training_stops_early_when_it_diverges(monkeypatch):
+    diverging_above(0, monkeypatch)
+    monkeypatch.setattr(training, "BLOCK_CELLS", 1)
+    one = trainer(max_steps=1000)
+    with pytest.warns(TrainingWarning), pytest.raises(TrainingError):
+        one.run()
+    assert one.n_done == 2
 
 
 def test_nothing_to_train_on_is_an_error_before_training():
