@@ -23,6 +23,7 @@ from lstm_forecasters.errors import FileFormatError
 __all__ = ["Checkpoint", "fingerprint"]
 
 SECONDS_BETWEEN = 10.0
+"""Least time between two states."""
 
 
 @dataclass(eq=False)
@@ -35,19 +36,16 @@ class Checkpoint:
         Of the file.
     fingerprint : str
         Of the training, which the file must have as well.
-    seconds : float, default=10.0
-        Least time between two states.
     """
 
     path: Path
     fingerprint: str
-    seconds: float = SECONDS_BETWEEN
     _written_at: float = field(default_factory=time.monotonic, init=False)
 
     @property
     def is_due(self) -> bool:
         """Whether it is time for a state."""
-        return time.monotonic() - self._written_at >= self.seconds
+        return time.monotonic() - self._written_at >= SECONDS_BETWEEN
 
     def write(self, state: Archive) -> None:
         """Keep a state in place of the one before."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from pathlib import Path
@@ -28,6 +29,7 @@ from darts.utils.data.utils import _process_sample_weight
 from pytorch_lightning.callbacks import ProgressBar
 from sklearn.utils import check_random_state
 
+from lstm_forecasters.backend.calibration import rehearse_spread
 from lstm_forecasters.backend.files import Archive, pack, read_archive, write_atomically
 from lstm_forecasters.backend.forecasting import WINDOWS_AT_A_TIME
 from lstm_forecasters.backend.model import ForecastModel
@@ -38,6 +40,7 @@ from lstm_forecasters.backend.recipe import (
     default_steps,
     default_weight_decay,
 )
+from lstm_forecasters.backend.training import LOWER_RATE
 from lstm_forecasters.backend.windows import Layout
 from lstm_forecasters.darts.datasets import (
     InferenceWindows,
@@ -64,6 +67,7 @@ from lstm_forecasters.errors import (
     ParameterError,
     ParameterTypeError,
     TrainingError,
+    TrainingWarning,
 )
 from lstm_forecasters.seasons import season_of
 from lstm_forecasters.specs import Architecture, check_flag, check_integer
@@ -79,6 +83,15 @@ TRAINER_DEFAULTS: dict[str, Any] = {
     "logger": False,  # which save(clean=True) makes of them
 }
 """Settings of the Lightning trainer, where ``pl_trainer_kwargs`` has no others."""
+
+LIMITS_OF_TRAINING = (
+    "fast_dev_run",
+    "limit_train_batches",
+    "max_epochs",
+    "max_steps",
+    "max_time",
+)
+"""Settings of the trainer that shorten a fit."""
 
 EMPTY_LIST = "the list of series is empty. Pass a TimeSeries at least."
 
@@ -103,6 +116,11 @@ def _losing_nothing(method: Callable[..., Any]) -> Callable[..., Any]:
             raise
 
     return kept
+
+
+def _is_finite(module: LSTMModule) -> bool:
+    """Return whether a network has not diverged."""
+    return all(bool(one.isfinite().all()) for one in module.network.parameters())
 
 
 def _of_some_series(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -141,6 +159,7 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
         self._considers_static_covariates = parameters["use_static_covariates"]
         self._own_batch_size: int | None = None  # what the recipe chose, if it did
         self._step_budget: int | None = None
+        self._can_begin_again = False  # a training that diverged
         self._season = parameters["season_length"] or 1
         self._names: dict[str, tuple[str, ...] | None] | None = None
 
@@ -430,6 +449,9 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
             load_best,
         )
         module: LSTMModule = setup["model"]
+        is_watched = any(map(self.trainer_params.get, ("callbacks", "logger")))
+        is_default = module.optimizer_cls is torch.optim.AdamW
+        self._can_begin_again = trainer is None and is_default and not is_watched
         module.train()  # Lightning leaves the mode in which it finds a module
         module.weight_decay = 0.0  # for what is trained on
         if is_new:
@@ -441,6 +463,8 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
                 if isinstance(train_dataset, TrainingWindows)
                 else covariates_of_samples(train_dataset)
             )
+            if trainer is None and epochs == 0:
+                self._rehearse(module, train_dataset)
         datasets = [one for one in (train_dataset, val_dataset) if one is not None]
         are_ours = all(isinstance(one, TrainingWindows) for one in datasets)
         if dataloader_kwargs is None and are_ours:
@@ -448,6 +472,23 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
                 train_dataset, val_dataset, self.batch_size, module
             )
         return setup
+
+    def _rehearse(self, module: LSTMModule, dataset: TorchTrainingDataset) -> None:
+        """Measure how wide intervals must be, where the recipe is followed."""
+        network, kwargs = module.network, module.optimizer_kwargs
+        if (
+            isinstance(dataset, TrainingWindows)
+            and self.n_epochs is None
+            and not any(map(self.trainer_params.get, LIMITS_OF_TRAINING))
+            and module.optimizer_cls is torch.optim.AdamW
+            and not isinstance(network.likelihood, DartsLikelihood)
+        ):
+            recipe = Recipe(
+                batch_size=self.batch_size,
+                learning_rate=kwargs.get("lr", Recipe.learning_rate),
+            )
+            windows = dataset.samples.windows
+            rehearse_spread(network, windows, recipe, module.generator)
 
     def _loader_kwargs(
         self, dataset: object, given: dict[str, Any] | None
@@ -499,21 +540,41 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
         load_best: bool = False,
     ) -> None:
         """Train; on Ctrl-C keep the network so far, and raise KeyboardInterrupt."""
-        is_watched = trainer.progress_bar_callback
+        is_watched = trainer.progress_bar_callback is not None
+        before = model.state()
         try:
-            with quietly(is_watched is not None):
+            with quietly(is_watched):
                 super()._train(trainer, model, datamodule, load_best)
+            if not _is_finite(model) and self._can_begin_again:
+                model.rewind(before)
+                again = self._slower_trainer(trainer, model)
+                with quietly(is_watched):
+                    super()._train(again, model, datamodule, load_best)
         except SystemExit as stop:
             if not isinstance(stop.__context__, KeyboardInterrupt):
                 raise
             self.model, self.trainer = model, trainer
             raise KeyboardInterrupt from None
-        if not all(one.isfinite().all() for one in self.network_.parameters()):
+        if not _is_finite(model):
             raise TrainingError(
                 "training diverged: the network's weights are no longer finite. Fit a "
                 "new model with a lower learning rate, by "
                 "optimizer_kwargs={'lr': 1e-3}, say."
             )
+
+    def _slower_trainer(self, trainer: pl.Trainer, model: LSTMModule) -> pl.Trainer:
+        """Return a trainer for the same training at a tenth of the learning rate."""
+        rate = model.optimizer_kwargs["lr"]
+        warnings.warn(
+            f"training diverged at a learning rate of {rate:.3g}; it begins again at "
+            f"{LOWER_RATE * rate:.3g}.",
+            TrainingWarning,
+            stacklevel=2,
+        )
+        model.optimizer_kwargs = {**model.optimizer_kwargs, "lr": LOWER_RATE * rate}
+        verbose = trainer.progress_bar_callback is not None
+        epochs = trainer.max_epochs
+        return self._setup_trainer(None, model, verbose, None if epochs < 0 else epochs)
 
     # -- forecasting --------------------------------------------------------------
 

@@ -415,6 +415,17 @@ class LSTMModule(PLForecastingModule):
         self._epochs_trained = checkpoint["epochs_trained"]
         self.series_dtype = checkpoint["series_dtype"]
 
+    def state(self) -> tuple[dict[str, Tensor], Tensor, int]:
+        """Return what a training changes: weights, generator and epochs."""
+        weights = copy.deepcopy(self.state_dict())
+        return weights, self.generator.get_state(), self._epochs_trained
+
+    def rewind(self, state: tuple[dict[str, Tensor], Tensor, int]) -> None:
+        """Go back to a state."""
+        weights, generator, self._epochs_trained = state
+        self.load_state_dict(weights)
+        self.generator.set_state(generator)
+
     def to_dtype(self, dtype: torch.dtype) -> None:
         """Cast the module, unless it is of that type: statistics stay float64."""
         if dtype != self.dtype:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lstm_forecasters.backend import training
+from lstm_forecasters.backend import checkpoints, training
 from lstm_forecasters.backend.checkpoints import Checkpoint, fingerprint
 from lstm_forecasters.backend.recipe import Recipe
 from lstm_forecasters.backend.training import Trainer
@@ -22,14 +22,14 @@ SPECS = {
 }
 
 
-def prepared(path, spec, seconds=0.0, seed=3, series=WAVE, **recipe):
+def prepared(path, spec, seed=3, series=WAVE, **recipe):
     """Return a trainer with a checkpoint, of a model whose seed is that of the fit."""
     model = make_model(LAYOUT, spec, "quantile", seed=seed, trained=False)
     panel = make_panel(series)
     recipe = Recipe(**{"max_steps": 60, "batch_size": 8, **recipe})
     checkpoint = None
     if path is not None:
-        checkpoint = Checkpoint(path, fingerprint(model, panel, recipe), seconds)
+        checkpoint = Checkpoint(path, fingerprint(model, panel, recipe))
     return Trainer(
         model,
         Windows(panel, LAYOUT),
@@ -52,9 +52,10 @@ def stop_after(n_steps, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def short_blocks(monkeypatch):
-    """Prepare three batches at a time."""
+def every_three_steps(monkeypatch):
+    """Prepare three batches at a time, and keep the state after each three."""
     monkeypatch.setattr(training, "batches_per_block", lambda *_: 3)
+    monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 0.0)
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
@@ -85,8 +86,9 @@ def test_an_interrupted_training_ends_at_the_same_network(
 def test_nothing_is_written_before_it_is_time(tmp_path, monkeypatch):
     path = tmp_path / "state"
     stop_after(40, monkeypatch)
+    monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 1e6)
     with pytest.raises(KeyboardInterrupt):
-        prepared(path, SPECS["dropout"], seconds=1e6).run()
+        prepared(path, SPECS["dropout"]).run()
     assert not path.exists()
 
 

@@ -19,7 +19,7 @@ from torchmetrics import MeanAbsoluteError, MetricCollection, R2Score
 from lstm_forecasters.backend.recipe import Recipe, default_steps, schedule
 from lstm_forecasters.darts import StackedLSTMModel, VanillaLSTMModel
 from lstm_forecasters.darts.module import LSTMModule
-from lstm_forecasters.errors import TrainingError
+from lstm_forecasters.errors import TrainingError, TrainingWarning
 
 
 class Watcher(Callback):
@@ -608,9 +608,45 @@ def test_a_failed_fit_is_no_fit(small, monthly):
         model.predict(3)
 
 
+def diverge_above(rate, monkeypatch):
+    """Have every training at a larger learning rate end in weights that are none."""
+    plan = LSTMModule.configure_optimizers
+
+    def planned(self):
+        found = plan(self)
+        if self.optimizer_kwargs["lr"] > rate:
+            with torch.no_grad():
+                next(self.network.parameters()).fill_(torch.nan)
+        return found
+
+    monkeypatch.setattr(LSTMModule, "configure_optimizers", planned)
+
+
+def test_training_that_diverges_begins_again_at_a_tenth_of_the_rate(
+    make, monthly, monkeypatch
+):
+    slow = make(optimizer_kwargs={"lr": 0.005}).fit(monthly())
+    diverge_above(0.01, monkeypatch)
+    fast = make(optimizer_kwargs={"lr": 0.05})
+    with pytest.warns(TrainingWarning, match="at a learning rate of 0.05; .* at 0.005"):
+        fast.fit(monthly())
+    assert fast.epochs_trained == slow.epochs_trained
+    assert_array_equal(fast.predict(6).values(), slow.predict(6).values())
+
+
+def test_what_a_callback_has_watched_does_not_begin_again(small, monthly, monkeypatch):
+    diverge_above(0.0, monkeypatch)
+    model = VanillaLSTMModel(**with_trainer(small, Callback()))
+    with pytest.raises(TrainingError, match="diverged"):
+        model.fit(monthly())
+
+
 def test_divergence_is_an_error_and_gives_no_forecast(make, monthly):
     model = make(optimizer_kwargs={"lr": 1e38})
-    with pytest.raises(TrainingError, match=r"diverged.*optimizer_kwargs=\{'lr': 1e-3"):
+    with (
+        pytest.warns(TrainingWarning, match=r"1e\+38; it begins again at 1e\+37"),
+        pytest.raises(TrainingError, match=r"diverged.*optimizer_kwargs=\{'lr': 1e-3"),
+    ):
         model.fit(monthly())
     with pytest.raises(ValueError, match="must be fit"):
         model.predict(6, monthly())

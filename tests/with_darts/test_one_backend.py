@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from darts import concatenate
+from darts import TimeSeries, concatenate
 from darts.utils.data import SequentialTorchInferenceDataset
 from darts.utils.data import SequentialTorchTrainingDataset as DartsTrainingDataset
 from darts.utils.data.torch_datasets.utils import (
@@ -13,11 +13,13 @@ from darts.utils.data.torch_datasets.utils import (
     TorchTrainingBatch,
     _batch_collate_fn_train,
 )
+from darts.utils.likelihood_models.torch import PoissonLikelihood
 from numpy.testing import assert_allclose, assert_array_equal
 from pytorch_lightning import Callback
 from torch import Generator
 
-from lstm_forecasters.backend import training
+from lstm_forecasters.backend import calibration, training
+from lstm_forecasters.backend.calibration import rehearse_spread
 from lstm_forecasters.backend.forecasting import forecast, walk
 from lstm_forecasters.backend.recipe import (
     Recipe,
@@ -27,8 +29,9 @@ from lstm_forecasters.backend.recipe import (
 )
 from lstm_forecasters.backend.training import ClippedAdamW, Trainer
 from lstm_forecasters.backend.windows import Panel, Windows
-from lstm_forecasters.darts import StackedLSTMModel, VanillaLSTMModel
+from lstm_forecasters.darts import StackedLSTMModel, VanillaLSTMModel, base
 from lstm_forecasters.darts.loading import WindowsLoader, prepare
+from lstm_forecasters.darts.module import LSTMModule
 
 N_STEPS = 20
 
@@ -390,3 +393,36 @@ def test_micro_batches_weigh_windows_as_the_whole_batch_does(monthly, monkeypatc
         ).fit(monthly(), sample_weight=weights)
     whole, parts = recorders
     assert_allclose(parts.losses, whole.losses, rtol=1e-4)
+
+
+def test_the_spread_is_rehearsed_as_the_backend_does(monkeypatch):
+    def weights(network, *_):
+        return 1 + sum(one.abs().mean().item() for one in network.parameters())
+
+    monkeypatch.setattr(base, "default_steps", lambda _: 2)
+    monkeypatch.setattr(calibration, "_needed_factor", weights)
+    draws = np.random.default_rng(0).normal(size=(12, 24)).cumsum(1)
+    series = [TimeSeries.from_values(values) for values in draws]
+    settings = {"input_chunk_length": 8, "output_chunk_length": 3, "random_state": 0}
+    model = VanillaLSTMModel(**settings).fit(series)
+    network = LSTMModule(**model.model.hparams).network
+    network.measure(panel_of(*series))
+    before = float(network.widening)
+    rehearse_spread(
+        network,
+        backend_windows(model, *series),
+        Recipe(batch_size=model.batch_size),
+        Generator().manual_seed(model.model.seed),
+    )
+    assert float(model.network_.widening) == float(network.widening) > before
+
+
+@pytest.mark.parametrize(
+    "settings", [{"n_epochs": 1}, at_most_steps(2), {"likelihood": PoissonLikelihood()}]
+)
+def test_what_does_not_follow_the_recipe_is_not_rehearsed(settings, monkeypatch):
+    monkeypatch.setattr(base, "default_steps", lambda _: 2)
+    monkeypatch.setattr(base, "rehearse_spread", None)
+    draws = np.random.default_rng(0).poisson(5.0, size=(12, 24)).astype(float)
+    series = [TimeSeries.from_values(values) for values in draws]
+    VanillaLSTMModel(8, 3, random_state=0, **settings).fit(series)

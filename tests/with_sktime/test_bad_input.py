@@ -18,6 +18,7 @@ from lstm_forecasters.errors import (
     ParameterError,
     ParameterTypeError,
     TrainingError,
+    TrainingWarning,
 )
 from lstm_forecasters.sktime import (
     EncoderDecoderLSTMForecaster,
@@ -311,6 +312,7 @@ WRONG = {
     "precision": ["bf32", "float16", 16, None],
     "device": ["gpu", "cpu0", 1.5, None],
     "verbose": [1, "a", None],
+    "checkpoint": [3, "no/such/folder/state", b"state"],
 }
 """Values of every parameter that cannot work."""
 
@@ -381,9 +383,16 @@ def test_errors_are_of_this_package_and_of_the_built_in_kind():
         assert issubclass(error, built_in)
 
 
-def test_a_diverged_network_is_refused_and_never_forecasts_nan(make, y):
-    with pytest.raises(TrainingError, match=r"diverged.*learning_rate below 1e\+300"):
+def test_a_network_that_diverges_twice_is_refused(make, y):
+    with (
+        pytest.warns(TrainingWarning, match=r"1e\+300; it begins again at 1e\+299"),
+        pytest.raises(TrainingError, match=r"diverged twice.*rate below 1e\+299"),
+    ):
         make(learning_rate=1e300).fit(y)
+
+
+@pytest.mark.filterwarnings("ignore:training diverged:UserWarning")
+def test_a_network_that_was_trained_too_fast_never_forecasts_nan(make, y):
     try:
         forecast = make(learning_rate=1e20, horizon=6).fit(y).predict(fh=range(1, 15))
     except LSTMForecastersError:

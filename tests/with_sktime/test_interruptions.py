@@ -1,0 +1,140 @@
+"""A fit that was killed goes on from its checkpoint, in another process."""
+
+import signal
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lstm_forecasters.backend import checkpoints, training
+from lstm_forecasters.backend.training import Trainer
+from lstm_forecasters.errors import FileFormatError, ParameterError
+
+FIT = """
+    import sys
+    import numpy as np
+    import pandas as pd
+    from lstm_forecasters import sktime
+    from lstm_forecasters.backend import checkpoints, training
+
+    name, checkpoint, stop, out = sys.argv[1:]
+    checkpoints.SECONDS_BETWEEN = 0.0
+    training.batches_per_block = lambda *_: 3
+    step = training.Trainer.step
+
+    def stepping(self, *args):
+        if self.n_done == int(stop):
+            print("here", flush=True)
+            sys.stdin.read()
+        return step(self, *args)
+
+    training.Trainer.step = stepping
+    draws = np.random.default_rng(0).normal(size=60).cumsum()
+    y = pd.Series(draws, index=pd.period_range("2000-01", periods=60, freq="M"))
+    settings = {"hidden_size": 6, "max_steps": 40, "batch_size": 8, "random_state": 3}
+    if name == "StackedLSTMForecaster":
+        settings["dropout"] = 0.2
+    forecaster = getattr(sktime, name)(**settings, checkpoint=checkpoint or None)
+    forecaster.fit(y, fh=range(1, 7))
+    np.save(out, forecaster.predict_quantiles(alpha=[0.1, 0.5, 0.9]).to_numpy())
+"""
+
+
+def start(*arguments):
+    """Start a fit in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(FIT), *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_killed_fit_ends_at_the_network_it_would_have_ended_at(kind, tmp_path):
+    names = ["StackedLSTMForecaster", "EncoderDecoderLSTMForecaster"]
+    name = names[kind == signal.SIGTERM]
+    state = tmp_path / "state"
+    whole = start(name, "", -1, tmp_path / "whole.npy")
+    killed = start(name, state, 25, tmp_path / "never.npy")
+    assert killed.stdout.readline() == "here\n"
+    killed.send_signal(kind)
+    _, errors = killed.communicate()
+    assert killed.returncode != 0
+    assert ("KeyboardInterrupt" in errors) == (kind == signal.SIGINT)
+    assert [path.name for path in tmp_path.iterdir() if "whole" not in path.name] == [
+        "state"
+    ]
+    resumed = start(name, state, 10, tmp_path / "resumed.npy")
+    assert resumed.communicate() == ("", "")
+    assert whole.communicate() == ("", "")
+    np.testing.assert_array_equal(
+        np.load(tmp_path / "resumed.npy"), np.load(tmp_path / "whole.npy")
+    )
+    assert not state.exists()
+
+
+@pytest.fixture
+def interrupted(make, y, tmp_path, monkeypatch):
+    """The path of a state that an interrupted fit has left."""
+    state = tmp_path / "state"
+    step = Trainer.step
+
+    def stepping(self, *args):
+        if self.n_done == 20:
+            raise KeyboardInterrupt
+        return step(self, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "batches_per_block", lambda *_: 3)
+        patch.setattr(checkpoints, "SECONDS_BETWEEN", 0.0)
+        patch.setattr(Trainer, "step", stepping)
+        with pytest.raises(KeyboardInterrupt):
+            make(checkpoint=state).fit(y, fh=[1, 2, 3])
+    return state
+
+
+def test_fit_goes_on_where_it_was_interrupted(make, y, interrupted):
+    forecaster = make(checkpoint=str(interrupted)).fit(y, fh=[1, 2, 3])
+    assert not interrupted.exists()
+    expected = make().fit(y, fh=[1, 2, 3]).predict()
+    pd.testing.assert_series_equal(forecaster.predict(), expected)
+
+
+def test_another_fit_does_not_go_on_from_it(make, y, interrupted):
+    with pytest.raises(FileFormatError, match="holds no state of this fit"):
+        make(checkpoint=interrupted).fit(y + 1, fh=[1, 2, 3])
+    assert interrupted.exists()
+
+
+def test_a_checkpoint_needs_a_seed(make, y, tmp_path):
+    for seed in (None, np.random.RandomState(0)):
+        with pytest.raises(ParameterError, match="needs an integer as random_state"):
+            make(checkpoint=tmp_path / "state", random_state=seed).fit(y)
+
+
+def test_every_training_has_its_checkpoint_and_deletes_it(
+    make, panel, y, tmp_path, monkeypatch
+):
+    written = []
+    monkeypatch.setattr(training, "batches_per_block", lambda *_: 1)
+    monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(
+        checkpoints, "write_atomically", lambda path, data: written.append(path.name)
+    )
+    forecaster = make(checkpoint=tmp_path / "state", fine_tune_steps=2)
+    counts = []
+    for call in (
+        lambda: forecaster.pretrain(panel, fh=[1, 2]),
+        lambda: forecaster.fit(y[:60]),
+        lambda: forecaster.update(y[60:]),
+    ):
+        written.clear()
+        call()
+        counts.append(len(written))
+    assert counts == [25, 2, 2]
+    assert set(written) == {"state"}
