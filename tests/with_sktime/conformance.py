@@ -234,6 +234,21 @@ def check_covariates_of_steps_between_may_be_missing_and_are_masked(make, y, X, 
 
 
 @conformance
+def check_a_missing_covariate_is_masked_and_not_taken_for_what_fills_it(make, y, X):
+    """The network is told that it is missing: it forecasts another thing."""
+    forecaster = make(horizon=6).fit(y[:60], X[:60])
+    missing = X[60:66].copy()
+    missing.iloc[[1, 4]] = np.nan
+    masked, filled, zero = (
+        forecaster.predict(fh=range(1, 7), X=one)
+        for one in (missing, missing.fillna(X[:60].mean()), missing.fillna(0.0))
+    )
+    assert np.isfinite(masked).all()
+    assert np.abs(masked - filled).iloc[[1, 4]].min() > 0
+    assert np.abs(masked - zero).iloc[[1, 4]].min() > 0
+
+
+@conformance
 def check_missing_covariates_are_not_read_as_numbers(make, driven):
     """A few NaN in X do not spoil the effect of the rest."""
     y, X = driven
@@ -471,11 +486,11 @@ def check_pretraining_survives_copies(make, panel, y, copied):
     weights = weights_of(pretrained.pretrained_network_)
     copy_of = {"clone": lambda one: one.clone(), "deepcopy": copy.deepcopy}[copied]
     twin = copy_of(pretrained)
-    assert_same_weights(twin.pretrained_network_, weights)
-    assert twin.pretrained_network_ is not pretrained.pretrained_network_
     expected = pretrained.fit(y).predict(fh=FH)
     assert_array_equal(twin.fit(y).predict(fh=FH), expected)
     assert_array_equal(copy_of(pretrained).fit(y).predict(fh=FH), expected)
+    assert_same_weights(twin.pretrained_network_, weights)
+    assert twin.pretrained_network_ is not pretrained.pretrained_network_
 
 
 # -- leakage ------------------------------------------------------------------------
@@ -938,16 +953,13 @@ def check_a_series_shorter_than_the_window_is_forecast(make, seasonal, n_steps):
 
 
 @conformance
-def check_leading_missing_values_equal_a_later_start(make, seasonal):
+def check_leading_missing_values_equal_a_later_start(make, panel, y):
     """The same window, whether padded or missing, gives the same forecast."""
-    series = seasonal(60)
-    forecaster = make(window_length=36, horizon=6).fit(series)
-    late = series[40:]
-    holes = series.copy()
-    holes[:40] = np.nan
+    pretrained = make(window_length=36, horizon=6).pretrain(panel)
+    holes = y.copy()
+    holes[:52] = np.nan
     forecasts = [
-        forecaster.update(one, update_params=False).predict(fh=range(1, 7))
-        for one in (pd.concat([holes]), late)
+        pretrained.clone().fit(one).predict(fh=range(1, 7)) for one in (holes, y[52:])
     ]
     assert_array_equal(*forecasts)
 
@@ -1259,31 +1271,38 @@ def check_silent_by_default_and_no_files(make, y, capfd, tmp_path, monkeypatch):
     assert "loss=" in output.err
 
 
+REFUSED = {
+    "points without X": lambda one, y, X: one.predict(fh=[4, 5]),
+    "points with too few X": lambda one, y, X: one.predict(fh=[4, 5], X=X[60:61]),
+    "points before the series": lambda one, y, X: one.predict(fh=[-70], X=X[60:]),
+    "quantiles": lambda one, y, X: one.predict_quantiles(fh=[9], alpha=[0.3]),
+    "intervals": lambda one, y, X: one.predict_interval(fh=[9], X=X[:60]),
+    "variances": lambda one, y, X: one.predict_var(fh=[9]),
+    "distributions": lambda one, y, X: one.predict_proba(fh=[9]),
+    "an update without X": lambda one, y, X: one.update(y[60:]),
+    "an update with too few X": lambda one, y, X: one.update(y[60:], X[50:60]),
+    "an infinite update": lambda one, y, X: one.update(
+        replaced(y[60:], 1, np.inf), X[60:72]
+    ),
+    "an update with a gap": lambda one, y, X: one.update(without(y[60:], 4), X[60:72]),
+    "an update with a column more": lambda one, y, X: one.update(
+        y[60:].to_frame().assign(more=1.0), X[60:72]
+    ),
+    "an update on another time axis": lambda one, y, X: one.update(
+        y[60:].reset_index(drop=True), X[60:72]
+    ),
+}
+"""Calls of a forecaster with covariates that cannot be answered."""
+
+
 @conformance
-@pytest.mark.parametrize(
-    "refused",
-    [
-        lambda one, y, X: one.predict(fh=[4, 5]),
-        lambda one, y, X: one.predict(fh=[4, 5], X=X[60:61]),
-        lambda one, y, X: one.predict(fh=[-70], X=X[60:]),
-        lambda one, y, X: one.predict_quantiles(fh=[9], alpha=[0.3]),
-        lambda one, y, X: one.predict_interval(fh=[9], X=X[:60]),
-        lambda one, y, X: one.predict_var(fh=[9]),
-        lambda one, y, X: one.predict_proba(fh=[9]),
-        lambda one, y, X: one.update(y[60:]),
-        lambda one, y, X: one.update(y[60:], X[50:60]),
-        lambda one, y, X: one.update(replaced(y[60:], 1, np.inf), X[60:72]),
-        lambda one, y, X: one.update(without(y[60:], 4), X[60:72]),
-        lambda one, y, X: one.update(y[60:].to_frame().assign(more=1.0), X[60:72]),
-        lambda one, y, X: one.update(y[60:].reset_index(drop=True), X[60:72]),
-    ],
-)
+@pytest.mark.parametrize("refused", REFUSED)
 def check_a_refused_call_leaves_the_forecaster_as_it_was(make, y, X, refused):
     forecaster = make(horizon=6).fit(y[:60], X[:60], fh=[1, 2, 3])
     points = forecaster.predict(X=X[60:])
     quantiles = forecaster.predict_quantiles(X=X[60:], alpha=[0.1])
     with pytest.raises((DataError, ValueError, TypeError)):
-        refused(forecaster, y, X)
+        REFUSED[refused](forecaster, y, X)
     assert list(forecaster.cutoff) == [y.index[59]]
     assert list(forecaster.fh) == [1, 2, 3]
     again = forecaster.predict(X=X[60:])
