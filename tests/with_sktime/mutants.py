@@ -83,6 +83,7 @@ class IgnoresPastCovariates(VanillaLSTMForecaster):
         return Covariates((), super()._covariates(X).future)
 
 
+@caught_by("a_renamed_column_is_refused")
 @caught_by("columns_are_matched_by_name_and_not_by_place")
 class MatchesColumnsByPlace(VanillaLSTMForecaster):
     def _forecast(self, fh, X, read, **kwargs):
@@ -102,6 +103,23 @@ class MatchesRowsByPlace(VanillaLSTMForecaster):
 class ReadsMissingCovariatesAsZero(VanillaLSTMForecaster):
     def _forecast(self, fh, X, read, **kwargs):
         return super()._forecast(fh, X.fillna(0.0), read, **kwargs)
+
+
+@caught_by("missing_covariates_are_not_read_as_numbers")
+class ReadsMissingCovariatesAsASentinel(VanillaLSTMForecaster):
+    def _fit(self, y, X, fh):
+        return super()._fit(y, X.fillna(-999.0), fh)
+
+    def _forecast(self, fh, X, read, **kwargs):
+        return super()._forecast(fh, X.fillna(-999.0), read, **kwargs)
+
+
+@caught_by("covariates_of_steps_between_may_be_missing_and_are_masked", steps=[4, 11])
+class RepeatsXBetweenSteps(VanillaLSTMForecaster):
+    def _forecast(self, fh, X, read, **kwargs):
+        times = pd.period_range(self.cutoff[0] + 1, X.index[-1], freq="M")
+        X = X.reindex(times, method="nearest")
+        return super()._forecast(fh, X, read, **kwargs)
 
 
 @caught_by("covariates_at_any_level_and_scale_are_equal")
@@ -491,6 +509,7 @@ class NumbersColumns(VanillaLSTMForecaster):
         return forecast.set_axis(range(forecast.shape[1]), axis=1)
 
 
+@caught_by("a_hierarchy_is_forecast_series_by_series")
 @caught_by("series_keep_their_order")
 class SwapsSeries(VanillaLSTMForecaster):
     def _forecast(self, fh, X, read, **kwargs):
@@ -506,6 +525,14 @@ class ForecastsOneSeriesAStepFurther(VanillaLSTMForecaster):
             further = super()._forecast(moved(self, fh, 1), X, read, **kwargs)[1]
             values[1] = further[1]
         return index, values
+
+
+@caught_by("one_network_learns_from_all_series")
+class LearnsFromTheLastSeriesAlone(VanillaLSTMForecaster):
+    def _train(self, model, context, recipe, generator):
+        last = dataclasses.replace(context, series=context.series[-1:])
+        super()._train(model, last, recipe, generator)
+        return self._adopt(model, context)
 
 
 @caught_by("relative_steps_follow_each_cutoff")
@@ -576,6 +603,14 @@ class SpreadsGaps(VanillaLSTMForecaster):
         return super()._predict(fh, X) + 0.0 * self._context.series[0].values.sum()
 
 
+@caught_by("a_series_shorter_than_the_window_is_forecast", n_steps=3)
+class PadsShortSeriesWithZeros(VanillaLSTMForecaster):
+    def _fit(self, y, X, fh):
+        start = y.index[-1] - self.window_length
+        whole = pd.period_range(start, y.index[-1], freq="M")
+        return super()._fit(y.reindex(whole, fill_value=0.0), X, fh)
+
+
 @caught_by("leading_missing_values_equal_a_later_start")
 class FillsWhatLiesBeforeASeries(VanillaLSTMForecaster):
     def _fit(self, y, X, fh):
@@ -593,6 +628,7 @@ class FillsGapsFromOtherSeries(VanillaLSTMForecaster):
 # -- randomness ---------------------------------------------------------------------
 
 
+@caught_by("ensembles_have_the_seed_of_one_network")
 @caught_by("the_same_seed_gives_the_same_forecast")
 class IgnoresTheSeed(VanillaLSTMForecaster):
     def _generator(self):
@@ -716,6 +752,34 @@ class LosesCovariatesInFiles(VanillaLSTMForecaster):
         for one in forecaster._context.series:
             one.covariates.fill(np.nan)
         return forecaster._adopt(forecaster.network_, forecaster._context)
+
+
+@caught_by("ensembles_and_their_widening_come_along", way=by_load_from_path)
+class LosesItsSpreadInFiles(VanillaLSTMForecaster):
+    @classmethod
+    def _from_archive(cls, archive):
+        forecaster = super()._from_archive(archive)
+        forecaster.network_.widening.fill_(1.0)
+        return forecaster
+
+
+@caught_by("several_columns_come_along", way=by_save_to_path, joint=False)
+class SwapsColumnsInFiles(VanillaLSTMForecaster):
+    @classmethod
+    def _from_archive(cls, archive):
+        forecaster = super()._from_archive(archive)
+        context = with_series(forecaster._context, lambda one: one[:, ::-1].copy())
+        return forecaster._adopt(forecaster.network_, context)
+
+
+@caught_by("panels_come_along", way=by_file_with_context)
+class SwapsSeriesInFiles(VanillaLSTMForecaster):
+    @classmethod
+    def _from_archive(cls, archive):
+        forecaster = super()._from_archive(archive)
+        context = forecaster._context
+        context = dataclasses.replace(context, series=context.series[::-1])
+        return forecaster._adopt(forecaster.network_, context)
 
 
 @caught_by("a_pretrained_network_comes_along", way=by_save_to_path)

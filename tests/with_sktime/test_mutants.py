@@ -10,10 +10,12 @@ import pytest
 pytest.register_assert_rewrite("tests.with_sktime.conformance")
 
 from tests.with_sktime.conformance import CHECKS  # noqa: E402  # is rewritten
-from tests.with_sktime.mutants import MUTANTS  # noqa: E402  # imports the package
+from tests.with_sktime.mutants import MUTANTS  # noqa: E402  # imports it
 
 by_mutant = pytest.mark.parametrize(
-    ("mutant", "check", "case"), MUTANTS, ids=[one.__name__ for one, *_ in MUTANTS]
+    ("mutant", "check", "case"),
+    MUTANTS,
+    ids=[f"{one.__name__}-{by}" for one, by, _ in MUTANTS],
 )
 
 
