@@ -96,3 +96,32 @@ def panel(seasonal):
     }
     frames = [one.to_frame("sales") for one in series.values()]
     return pd.concat(frames, keys=list(series), names=["shop", "month"])
+
+
+@pytest.fixture
+def hierarchy(seasonal):
+    """Two regions with two shops each, of unequal length."""
+    lengths = {("n", "x"): 48, ("n", "y"): 60, ("m", "x"): 52, ("m", "y"): 44}
+    series = {
+        key: seasonal(length, seed=number).to_frame("sales")
+        for number, (key, length) in enumerate(lengths.items())
+    }
+    return pd.concat(series, names=["region", "shop", "month"])
+
+
+@pytest.fixture
+def complete(seasonal):
+    """A seasonal series with little noise, and two seasons after its end."""
+    return seasonal(120, noise=0.3)
+
+
+@pytest.fixture
+def driven():
+    """A series that is mostly one of its covariates, and covariates of a year more."""
+    generator = np.random.default_rng(4)
+    index = pd.period_range("2000-01", periods=172, freq="M")
+    X = pd.DataFrame(
+        generator.normal(size=(len(index), 2)), index=index, columns=["driver", "idle"]
+    )
+    y = 50 + 4 * X["driver"] + 0.2 * generator.normal(size=len(index))
+    return y.rename("sales"), X

@@ -1,12 +1,10 @@
 """Bad input: a clear error before any training, and nothing lost by it."""
 
-import copy
 import re
 
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.testing import assert_array_equal
 from sktime.exceptions import NotFittedError
 from sktime.forecasting.base import ForecastingHorizon
 
@@ -24,6 +22,13 @@ from lstm_forecasters.sktime import (
     EncoderDecoderLSTMForecaster,
     StackedLSTMForecaster,
     VanillaLSTMForecaster,
+)
+
+pytest.register_assert_rewrite("tests.with_sktime.conformance")
+
+from tests.with_sktime.conformance import (  # noqa: E402  # is rewritten
+    replaced,
+    without,
 )
 
 
@@ -53,22 +58,10 @@ def stamps(y):
     return y.to_timestamp()
 
 
-def replaced(series, position, value):
-    """Return a copy with another value at a position."""
-    changed = series.copy()
-    changed.iloc[position] = value
-    return changed
-
-
 def repeated(series, position):
     """Return a copy that has one time stamp twice."""
     order = np.r_[: position + 1, position : len(series)]
     return series.iloc[order]
-
-
-def without(series, position):
-    """Return a copy that lacks a time stamp."""
-    return series.drop(series.index[position])
 
 
 # -- series -------------------------------------------------------------------------
@@ -434,21 +427,6 @@ def test_a_panel_is_not_updated_with_a_single_series(make, panel, y, no_training
         forecaster.update(y[60:].to_frame())
 
 
-def test_columns_of_an_update_are_matched_by_name(make, y):
-    both = pd.DataFrame({"a": y, "b": 1000 - y})
-    forecaster = make(horizon=6).fit(both[:60])
-    straight = copy.deepcopy(forecaster).update(both[60:], update_params=False)
-    turned = copy.deepcopy(forecaster).update(
-        both[["b", "a"]][60:], update_params=False
-    )
-    for name in both:
-        assert_array_equal(
-            straight.predict(fh=[1, 2])[name], turned.predict(fh=[1, 2])[name]
-        )
-    with pytest.raises(DataError, match=r"'a', 'b'"):
-        forecaster.update(both[60:].rename(columns={"a": "z"}), update_params=False)
-
-
 def test_an_update_may_be_missing_altogether(fitted, y):
     """The cutoff moves on, and the step is masked."""
     missing = replaced(y[60:61], 0, np.nan)
@@ -459,43 +437,6 @@ def test_an_update_may_be_missing_altogether(fitted, y):
 
 
 # -- nothing is lost ----------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "refused",
-    [
-        lambda one, y, X: one.predict(fh=[4, 5]),
-        lambda one, y, X: one.predict(fh=[4, 5], X=X[60:61]),
-        lambda one, y, X: one.predict(fh=[-70], X=X[60:]),
-        lambda one, y, X: one.predict_quantiles(fh=[9], alpha=[0.3]),
-        lambda one, y, X: one.predict_interval(fh=[9], X=X[:60]),
-        lambda one, y, X: one.predict_var(fh=[9]),
-        lambda one, y, X: one.predict_proba(fh=[9]),
-        lambda one, y, X: one.update(y[60:]),
-        lambda one, y, X: one.update(y[60:], X[50:60]),
-        lambda one, y, X: one.update(replaced(y[60:], 1, np.inf), X[60:72]),
-        lambda one, y, X: one.update(without(y[60:], 4), X[60:72]),
-        lambda one, y, X: one.update(y[60:].to_frame().assign(more=1.0), X[60:72]),
-        lambda one, y, X: one.update(y[60:].reset_index(drop=True), X[60:72]),
-    ],
-)
-def test_a_refused_call_leaves_the_forecaster_as_it_was(make, y, X, refused):
-    forecaster = make(horizon=6).fit(y[:60], X[:60], fh=[1, 2, 3])
-    points = forecaster.predict(X=X[60:])
-    quantiles = forecaster.predict_quantiles(X=X[60:], alpha=[0.1])
-    with pytest.raises((DataError, ValueError, TypeError)):
-        refused(forecaster, y, X)
-    assert list(forecaster.cutoff) == [y.index[59]]
-    assert list(forecaster.fh) == [1, 2, 3]
-    again = forecaster.predict(X=X[60:])
-    assert isinstance(again, pd.Series)
-    assert_array_equal(again, points)
-    assert list(again.index) == list(points.index)
-    assert_array_equal(forecaster.predict_quantiles(X=X[60:], alpha=[0.1]), quantiles)
-    forecaster.update(y[60:], X[60:72], update_params=False)
-    assert list(forecaster.predict(X=X[72:]).index) == list(
-        y.index[-1] + np.arange(1, 4)
-    )
 
 
 def test_an_interrupted_fit_leaves_a_usable_forecaster(make, y, monkeypatch):

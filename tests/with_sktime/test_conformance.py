@@ -1,4 +1,4 @@
-"""sktime's own checks, one item per check and fixture."""
+"""The conformance suite on our forecasters, and sktime's own checks of them."""
 
 import pytest
 from sktime.forecasting.tests import test_all_forecasters
@@ -10,6 +10,10 @@ from lstm_forecasters.sktime import (
     StackedLSTMForecaster,
     VanillaLSTMForecaster,
 )
+
+pytest.register_assert_rewrite("tests.with_sktime.conformance")
+
+from tests.with_sktime.conformance import CHECKS  # noqa: E402  # is rewritten
 
 FORECASTERS = [
     VanillaLSTMForecaster,
@@ -23,6 +27,8 @@ FORECASTERS = [
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Sorting by default when concatenating all DatetimeIndex:DeprecationWarning"
 )
+
+globals().update({f"test_{name}": check for name, check in CHECKS.items()})
 
 
 class OurForecasters:

@@ -1,134 +1,34 @@
 """Copies, pickles and files: each gives back the forecaster, to the last bit."""
 
-import copy
 import multiprocessing
 import operator
 import pickle
 import zipfile
 from concurrent.futures import ProcessPoolExecutor
 
-import joblib
 import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
-from sktime.base import load
 from sktime.exceptions import NotFittedError
 
 from lstm_forecasters.errors import FileFormatError, ParameterTypeError
 from lstm_forecasters.sktime import StackedLSTMForecaster, VanillaLSTMForecaster
 
+pytest.register_assert_rewrite("tests.with_sktime.conformance")
 
-def by_pickle(forecaster, folder):
-    return pickle.loads(pickle.dumps(forecaster))
-
-
-def by_joblib(forecaster, folder):
-    joblib.dump(forecaster, folder / "forecaster.joblib")
-    return joblib.load(folder / "forecaster.joblib")
-
-
-def by_deepcopy(forecaster, folder):
-    return copy.deepcopy(forecaster)
-
-
-def by_save_in_memory(forecaster, folder):
-    return load(forecaster.save())
-
-
-def by_save_to_path(forecaster, folder):
-    forecaster.save(folder / "forecaster").close()
-    return load(folder / "forecaster.zip")
-
-
-def by_load_from_path(forecaster, folder):
-    forecaster.save(folder / "forecaster").close()
-    return type(forecaster).load_from_path(folder / "forecaster.zip")
-
-
-def by_file_with_context(forecaster, folder):
-    forecaster.to_file(folder / "forecaster.safetensors", keep_context=True)
-    return type(forecaster).from_file(folder / "forecaster.safetensors")
-
-
-WAYS = [
-    by_pickle,
-    by_joblib,
-    by_deepcopy,
-    by_save_in_memory,
-    by_save_to_path,
+from tests.with_sktime.conformance import (  # noqa: E402  # is rewritten
+    WAYS,
+    assert_alike,
     by_load_from_path,
-    by_file_with_context,
-]
+    by_pickle,
+)
 
 
 @pytest.fixture(params=WAYS, ids=lambda way: way.__name__)
 def round_trip(request, tmp_path):
     """Each way to and from a copy."""
     return lambda forecaster: request.param(forecaster, tmp_path)
-
-
-def assert_alike(twin, forecaster, more, fh=(-3, 0, 1, 4, 9), X=None, more_X=None):
-    """Compare forecasts, containers and cutoffs; now, and after equal updates."""
-    assert twin.get_params() == forecaster.get_params()
-    assert list(twin.cutoff) == list(forecaster.cutoff)
-    for update_params in (None, False, True):
-        if update_params is not None:
-            news = more_X if X is not None else None
-            twin.update(more, news, update_params=update_params)
-            forecaster.update(more, news, update_params=update_params)
-        expected = forecaster.predict(fh=list(fh), X=X)
-        found = twin.predict(fh=list(fh), X=X)
-        assert type(found) is type(expected)
-        if isinstance(expected, np.ndarray):
-            assert_array_equal(found, expected)
-            continue
-        assert found.index.equals(expected.index)
-        assert found.index.names == expected.index.names
-        assert getattr(found.index, "freq", None) == getattr(
-            expected.index, "freq", None
-        )
-        assert_array_equal(found, expected)
-        if twin.get_tag("capability:pred_int"):
-            expected = forecaster.predict_quantiles(fh=list(fh), X=X, alpha=[0.1, 0.9])
-            found = twin.predict_quantiles(fh=list(fh), X=X, alpha=[0.1, 0.9])
-            assert found.equals(expected)
-
-
-@pytest.mark.parametrize("likelihood", [None, "quantile", "student_t"])
-def test_every_way_gives_the_forecaster_back(make, y, round_trip, likelihood):
-    forecaster = make(likelihood=likelihood, horizon=6).fit(y[:60], fh=[1, 2])
-    twin = round_trip(forecaster)
-    assert_array_equal(twin.predict(), forecaster.predict())
-    assert_alike(twin, forecaster, y[60:])
-
-
-def test_ensembles_and_their_widening_come_along(make, y, round_trip):
-    forecaster = make(likelihood="normal", horizon=6, n_members=3).fit(y[:60])
-    twin = round_trip(forecaster)
-    assert twin.network_.widening == forecaster.network_.widening > 1.05
-    assert_alike(twin, forecaster, y[60:])
-
-
-def test_covariates_and_parameters_come_along(make, y, X, round_trip):
-    forecaster = make(
-        past_covariates=["ads"], segment_length=2, validation_fraction=0.2, horizon=5
-    )
-    forecaster.fit(y[:60], X[:60])
-    ahead = X[60:].drop(columns="ads")
-    assert_alike(round_trip(forecaster), forecaster, y[60:66], X=ahead, more_X=X[60:66])
-
-
-@pytest.mark.parametrize("joint", [False, True])
-def test_several_columns_come_along(make, y, round_trip, joint):
-    both = pd.DataFrame({"first": y, 2: -y})
-    forecaster = make(joint_channels=joint, horizon=6).fit(both[:60])
-    assert_alike(round_trip(forecaster), forecaster, both[60:])
-
-
-def test_panels_come_along(make, panel, round_trip):
-    forecaster = make(horizon=6).fit(panel)
-    assert_alike(round_trip(forecaster), forecaster, panel)
 
 
 INDEXES = {
@@ -175,17 +75,6 @@ def test_hierarchies_come_along(small, seasonal, round_trip):
     )
     forecaster = VanillaLSTMForecaster(**small, horizon=6).fit(data)
     assert_alike(round_trip(forecaster), forecaster, data)
-
-
-def test_a_pretrained_network_comes_along(make, panel, y, round_trip):
-    """Before and after a fit."""
-    pretrained = make(horizon=6, fine_tune_steps=2).pretrain(panel)
-    expected = pretrained.clone().fit(y).predict(fh=[1, 8])
-    fitted = pretrained.clone().fit(y[:50])
-    twin = round_trip(fitted)
-    assert_array_equal(twin.predict(fh=[2]), fitted.predict(fh=[2]))
-    assert_array_equal(twin.clone().fit(y).predict(fh=[1, 8]), expected)
-    assert_array_equal(twin.fit(y).predict(fh=[1, 8]), expected)
 
 
 def test_a_file_without_context_is_a_pretrained_network(make, panel, y, tmp_path):

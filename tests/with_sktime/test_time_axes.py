@@ -161,15 +161,6 @@ def test_whole_numbers_and_small_floats_are_read_as_they_are(make, y):
         assert_array_equal(forecast.astype(float), expected)
 
 
-def test_names_of_columns_and_index_stay(make, y):
-    y.index.name = "month"
-    frame = pd.DataFrame({"sales": y, 7: -y})
-    forecast = make().fit(frame, fh=[1, 2]).predict()
-    assert list(forecast.columns) == ["sales", 7]
-    assert forecast.index.name == "month"
-    assert make().fit(y, fh=[1, 2]).predict().name == "sales"
-
-
 def test_a_gap_in_a_panel_of_time_stamps_is_seen_per_series(make, seasonal):
     """Two series that interleave on the calendar stand on one grid."""
     index = pd.date_range("2000-01-01", periods=60, freq="MS")
