@@ -13,7 +13,7 @@ from darts.utils.data.torch_datasets.utils import (
     TorchTrainingBatch,
     _batch_collate_fn_train,
 )
-from darts.utils.likelihood_models.torch import PoissonLikelihood
+from darts.utils.likelihood_models.torch import PoissonLikelihood, QuantileRegression
 from numpy.testing import assert_allclose, assert_array_equal
 from pytorch_lightning import Callback
 from torch import Generator
@@ -403,8 +403,8 @@ def test_the_spread_is_rehearsed_as_the_backend_does(monkeypatch):
     monkeypatch.setattr(calibration, "_needed_factor", weights)
     draws = np.random.default_rng(0).normal(size=(12, 24)).cumsum(1)
     series = [TimeSeries.from_values(values) for values in draws]
-    settings = {"input_chunk_length": 8, "output_chunk_length": 3, "random_state": 0}
-    model = VanillaLSTMModel(**settings).fit(series)
+    model = VanillaLSTMModel(8, 3, likelihood=QuantileRegression(), random_state=0)
+    model.fit(series)
     network = LSTMModule(**model.model.hparams).network
     network.measure(panel_of(*series))
     before = float(network.widening)
