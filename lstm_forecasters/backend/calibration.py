@@ -18,7 +18,7 @@ from lstm_forecasters.backend.forecasting import forecast
 from lstm_forecasters.backend.likelihoods import PointLikelihood
 from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.backend.recipe import Recipe
-from lstm_forecasters.backend.training import Trainer, training_windows
+from lstm_forecasters.backend.training import Trainer, consecutive_origins
 from lstm_forecasters.backend.windows import Windows
 
 __all__ = ["rehearse_spread"]
@@ -68,10 +68,11 @@ def rehearse_spread(
     """
     if isinstance(model.likelihood, PointLikelihood):
         return
-    last = windows.lengths - model.layout.reach
-    series, steps = training_windows(windows)[0]
-    kept = steps + model.layout.reach <= torch.from_numpy(last)[series]
-    judged = series[kept].unique().numpy()
+    reach = model.layout.reach
+    last = windows.lengths - reach
+    first, _ = model.layout.training_origins(last)
+    n_origins = np.maximum(last - reach + 1 - first, 0)
+    judged = np.flatnonzero(n_origins)
     n_judged = len(judged) * windows.n_components // model.layout.n_channels
     if n_judged < LEAST_SERIES:
         return
@@ -82,7 +83,7 @@ def rehearse_spread(
         dataclasses.replace(recipe, validation_fraction=0.0),
         Generator().manual_seed(generator.initial_seed()),
         device=device,
-        origins=(series[kept], steps[kept]),
+        origins=consecutive_origins(first, n_origins),
     )
     if trainer.n_epochs < LEAST_EPOCHS:
         return

@@ -32,6 +32,7 @@ __all__ = [
     "ClippedAdamW",
     "Trainer",
     "batches_per_block",
+    "consecutive_origins",
     "decaying",
     "micro_batch_size",
     "training_windows",
@@ -66,13 +67,13 @@ def training_windows(
     n_validation = np.floor(n_origins * validation_fraction).astype(int)
     gap = np.where(n_validation > 0, layout.reach - 1, 0)
     n_training = np.maximum(n_origins - n_validation - gap, 0)
-    training = _origins(first, n_training)
+    training = consecutive_origins(first, n_training)
     if validation_fraction == 0:
         return training, None
-    return training, _origins(first + n_origins - n_validation, n_validation)
+    return training, consecutive_origins(first + n_origins - n_validation, n_validation)
 
 
-def _origins(first: np.ndarray, counts: np.ndarray) -> tuple[Tensor, Tensor]:
+def consecutive_origins(first: np.ndarray, counts: np.ndarray) -> tuple[Tensor, Tensor]:
     """Return series and step of ``counts`` consecutive origins of every series."""
     series = np.repeat(np.arange(len(counts)), counts)
     offset = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
