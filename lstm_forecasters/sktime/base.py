@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
-import io
 import os
 import pickle
 import zipfile
@@ -19,7 +18,9 @@ import torch
 from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 
 from lstm_forecasters.backend.files import (
+    WRONG_CONTENT,
     Archive,
+    naming,
     pack,
     read_archive,
     unpack,
@@ -56,7 +57,12 @@ from lstm_forecasters.sktime.distributions import (
     DISTRIBUTIONS,
     empirical_distribution,
 )
-from lstm_forecasters.sktime.state import dump_state, restore_state
+from lstm_forecasters.sktime.state import (
+    dump_state,
+    read_saved,
+    restore_state,
+    zip_saved,
+)
 from lstm_forecasters.specs import (
     Architecture,
     check_flag,
@@ -560,7 +566,9 @@ class BaseLSTMForecaster(BaseForecaster):
         lstm_forecasters.errors.ParameterError
             If a darts model's network has what no sktime forecaster can express.
         """
-        return cls._from_archive(read_archive(path))
+        archive = read_archive(path)
+        with naming(path):
+            return cls._from_archive(archive)
 
     @classmethod
     def from_network(
@@ -639,13 +647,12 @@ class BaseLSTMForecaster(BaseForecaster):
                 )
         if archive.extra.get("ecosystem") == "darts" and len(archive.models) == 1:
             return cls.from_network(archive.models[0])
-        parameters = dict(archive.extra.get("parameters", {}))
-        if unknown := set(parameters) - set(cls.get_param_names()):
+        try:
+            forecaster = cls(**archive.extra["parameters"])
+        except WRONG_CONTENT as error:
             raise FileFormatError(
-                f"the file has parameters {sorted(unknown)}, which {cls.__name__} does "
-                "not know."
-            )
-        forecaster = cls(**parameters)
+                f"the file does not hold parameters of {cls.__name__}: {error}"
+            ) from error
         restore_state(forecaster, archive)
         return forecaster
 
@@ -679,11 +686,7 @@ class BaseLSTMForecaster(BaseForecaster):
         if path is None:
             return type(self), state
         target = Path(f"{os.fspath(path)}.zip")
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w") as file:
-            file.writestr("_metadata", pickle.dumps(type(self)))
-            file.writestr("_obj", state)
-        write_atomically(target, buffer.getvalue())
+        write_atomically(target, zip_saved(pickle.dumps(type(self)), state))
         return zipfile.ZipFile(target)
 
     @classmethod
@@ -706,21 +709,8 @@ class BaseLSTMForecaster(BaseForecaster):
             If the file is damaged, foreign, of another format version, or holds
             another architecture.
         """
-        try:
-            with zipfile.ZipFile(serial) as file:
-                entry = file.getinfo("_obj")
-                if entry.compress_type != zipfile.ZIP_STORED:
-                    raise FileFormatError(
-                        f"{os.fspath(serial)}: the state is compressed, which save "
-                        "never does. Save the forecaster again."
-                    )
-                state = file.read(entry)
-        except (zipfile.BadZipFile, KeyError, EOFError) as error:
-            raise FileFormatError(
-                f"{os.fspath(serial)} is damaged, or no file that save has written: "
-                f"{error}"
-            ) from error
-        return cls.load_from_serial(state)
+        with naming(serial):
+            return cls.load_from_serial(read_saved(serial))
 
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
