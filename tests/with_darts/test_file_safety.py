@@ -248,7 +248,7 @@ from pathlib import Path
 from lstm_forecasters.darts import BidirectionalLSTMModel
 
 model = BidirectionalLSTMModel.from_file(sys.argv[1])
-in_the_middle = threading.Barrier(3)
+in_the_middle = threading.Barrier(3, timeout=60)
 
 def hang(source, target):
     in_the_middle.wait()
