@@ -369,18 +369,6 @@ def test_parameters_are_checked_by_pretrain_as_well(new, panel):
         new(hidden_size=0).pretrain(panel)
 
 
-def test_errors_are_of_this_package_and_of_the_built_in_kind():
-    for error, built_in in (
-        (ParameterError, ValueError),
-        (ParameterTypeError, TypeError),
-        (DataError, ValueError),
-        (CovariateError, DataError),
-        (TrainingError, ValueError),
-    ):
-        assert issubclass(error, LSTMForecastersError)
-        assert issubclass(error, built_in)
-
-
 def test_a_diverged_network_is_refused_and_never_forecasts_nan(make, y):
     with pytest.raises(TrainingError, match=r"diverged.*learning_rate below 1e\+300"):
         make(learning_rate=1e300).fit(y)
