@@ -49,6 +49,7 @@ from lstm_forecasters.errors import (
 from lstm_forecasters.sktime.context import (
     Context,
     Covariates,
+    check_numeric,
     covariates_ahead,
     read_context,
     read_grid,
@@ -416,6 +417,7 @@ class BaseLSTMForecaster(BaseForecaster):
 
     def _set_cutoff_from_y(self, y: pd.DataFrame) -> None:
         """Set the cutoff, with the frequency that a relative horizon needs."""
+        check_numeric(y, "y")  # of objects, sktime would take the index of each
         super()._set_cutoff_from_y(y)
         cutoff: pd.Index = self.cutoff
         if isinstance(cutoff, pd.DatetimeIndex) and cutoff.freq is None:
