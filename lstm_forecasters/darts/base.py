@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 import os
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
@@ -91,6 +92,12 @@ TRAINER_DEFAULTS: dict[str, Any] = {
 
 EMPTY_LIST = "the list of series is empty. Pass a TimeSeries at least."
 
+SERIES_ARGUMENTS = {
+    f"{stage}{kind}"
+    for stage in ("", "val_")
+    for kind in ("series", "past_covariates", "future_covariates")
+}
+
 LARGEST_SEED = 2**31 - 1
 
 _WITHOUT_NETWORK: ContextVar[bool] = ContextVar("without_network", default=False)
@@ -112,6 +119,32 @@ def _losing_nothing(method: Callable[..., Any]) -> Callable[..., Any]:
             raise
 
     return kept
+
+
+def _of_series(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method that looks at the type of its series first."""
+    signature = inspect.signature(method)
+
+    @functools.wraps(method)
+    def checked(self: BaseLSTMModel, *args: Any, **kwargs: Any) -> Any:
+        given = signature.bind_partial(self, *args, **kwargs).arguments
+        for name in SERIES_ARGUMENTS & given.keys():
+            value = given[name]
+            if value is None or isinstance(value, TimeSeries):
+                continue
+            if not isinstance(value, Sequence) or isinstance(value, str):
+                received = type(value).__name__
+            elif odd := [one for one in value if not isinstance(one, TimeSeries)]:
+                received = f"a list that holds a {type(odd[0]).__name__}"
+            else:
+                continue
+            raise ParameterTypeError(
+                f"{name} must be a TimeSeries or a list of them, got {received}. Make "
+                "one by TimeSeries.from_dataframe, from_series or from_values."
+            )
+        return method(self, *args, **kwargs)
+
+    return checked
 
 
 def _of_some_series(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -364,7 +397,7 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
 
     # -- training -----------------------------------------------------------------
 
-    fit = _losing_nothing(MixedCovariatesTorchModel.fit)
+    fit = _losing_nothing(_of_series(MixedCovariatesTorchModel.fit))
     fit_from_dataset = _losing_nothing(MixedCovariatesTorchModel.fit_from_dataset)
 
     def _create_model(self, train_sample: TorchTrainingSample) -> LSTMModule:
@@ -526,7 +559,7 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
 
     # -- forecasting --------------------------------------------------------------
 
-    predict = _of_some_series(MixedCovariatesTorchModel.predict)
+    predict = _of_some_series(_of_series(MixedCovariatesTorchModel.predict))
 
     def _setup_for_predict(
         self,
