@@ -8,7 +8,7 @@ torch.set_num_threads(1)
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile(
     "ci",
-    max_examples=60,
+    max_examples=150,
     derandomize=True,
     deadline=None,
     database=None,

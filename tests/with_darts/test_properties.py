@@ -214,7 +214,7 @@ def cases(draw):
     if (settings.get("season_length") or 1) > (settings["input_chunk_length"] or 1):
         is_sound = False
     series_ahead = series
-    if draw(st.integers(0, 9)) == 9:
+    if draw(st.integers(0, 4)) == 4:
         series_ahead, is_sound = draw(st.sampled_from(BREAKS))(series), False
         series = series_ahead if draw(st.booleans()) else series
     model_class = draw(st.sampled_from(MODELS))
