@@ -30,6 +30,7 @@ __all__ = [
     "check_flag",
     "check_fraction",
     "check_integer",
+    "check_number",
     "check_positive",
 ]
 

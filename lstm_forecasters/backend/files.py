@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
+import math
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,13 +32,37 @@ from lstm_forecasters.backend.likelihoods import (
 )
 from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.backend.windows import Layout
-from lstm_forecasters.errors import FileFormatError, LSTMForecastersError
-from lstm_forecasters.specs import architecture_from_dict
+from lstm_forecasters.errors import FileFormatError
+from lstm_forecasters.specs import (
+    architecture_from_dict,
+    check_flag,
+    check_integer,
+    check_number,
+)
 
-__all__ = ["Archive", "pack", "read_archive", "unpack", "write_atomically"]
+__all__ = [
+    "WRONG_CONTENT",
+    "Archive",
+    "naming",
+    "pack",
+    "read_archive",
+    "unpack",
+    "write_atomically",
+]
 
 FORMAT_VERSION = 1
 KEY = "lstm_forecasters"
+LONGEST_WINDOW = 10_000_000
+MOST_LEVELS = 1000
+WRONG_CONTENT = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What can be raised where an object is built of data that do not describe one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,10 +111,11 @@ def unpack(data: bytes) -> Archive:
     content = _content(data)
     try:
         tensors = safetensors.torch.load(data)
-    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        digest = content.pop("digest", None)
+        is_whole = digest == _digest(content, tensors)
+    except (safetensors.SafetensorError, *WRONG_CONTENT) as error:
         raise _damaged(error) from error
-    digest = content.pop("digest", None)
-    if digest != _digest(content, tensors):
+    if not is_whole:
         raise FileFormatError(
             "the file is damaged: its digest does not match its content. Use another "
             "copy, or save the forecaster again."
@@ -97,20 +125,28 @@ def unpack(data: bytes) -> Archive:
             _rebuild(description, number, tensors)
             for number, description in enumerate(content["models"])
         ]
-    except (KeyError, TypeError, RuntimeError, LSTMForecastersError) as error:
+        added = dict(content["extra"])
+    except WRONG_CONTENT as error:
         raise _damaged(error) from error
     extra = {
         name.removeprefix("extra."): values
         for name, values in tensors.items()
         if name.startswith("extra.")
     }
-    return Archive(models, content["extra"], extra)
+    return Archive(models, added, extra)
 
 
 def read_archive(path: str | os.PathLike[str]) -> Archive:
     """Return the archive in a file; errors name the file."""
-    try:
+    with naming(path):
         return unpack(Path(path).read_bytes())
+
+
+@contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Let errors about the content of a file name the file."""
+    try:
+        yield
     except FileFormatError as error:
         raise FileFormatError(f"{os.fspath(path)}: {error}") from error
 
@@ -185,29 +221,66 @@ def _rebuild(
     description: Mapping[str, Any], number: int, tensors: Mapping[str, Tensor]
 ) -> ForecastModel:
     """Return a model from its description and the tensors of a file."""
-    layout: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in description["layout"].items()
-    }
-    spec = architecture_from_dict(description["architecture"])
-    likelihood = _likelihood(description["likelihood"])
-    with torch.device("meta"):
-        model = ForecastModel(spec, Layout(**layout), likelihood)
     prefix = f"models.{number}."
     weights = {
         name.removeprefix(prefix): values
         for name, values in tensors.items()
         if name.startswith(prefix)
     }
+    for name, values in weights.items():
+        if not (values.is_floating_point() and values.isfinite().all()):
+            raise ValueError(f"{name} is not made of finite numbers")
+    spec = architecture_from_dict(description["architecture"])
+    if max(spec.n_members, spec.num_layers) > len(weights):
+        raise ValueError(f"{len(weights)} arrays are too few for {spec}")
+    layout = _layout(description["layout"])
+    likelihood = _likelihood(description["likelihood"])
+    with torch.device("meta"):  # takes no memory, whatever the sizes
+        model = ForecastModel(spec, layout, likelihood)
     model.load_state_dict(weights, strict=True, assign=True)
+    if not (model.widening > 0 and (model.covariate_scales > 0).all()):
+        raise ValueError("a scale is not above 0")
     return model.requires_grad_(True).eval()
+
+
+def _layout(fields: Mapping[str, Any]) -> Layout:
+    """Return the layout that a file describes, if windows can have it."""
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in fields.items()
+    }
+    layout = Layout(**values)
+    for name in ("lookback", "horizon", "period", "n_channels"):
+        check_integer(name, getattr(layout, name), 1)
+    check_integer("output_shift", layout.output_shift, 0)
+    check_flag("self_contained", layout.self_contained)
+    least_scale = check_number("least_scale", layout.least_scale, "a number")
+    if not 0 <= least_scale < math.inf:
+        raise ValueError(f"least_scale={least_scale} is no scale")
+    for reference in layout.references:
+        check_integer("references", reference, 1)
+    for kind in ("past_covariates", "future_covariates", "static_covariates"):
+        if len(set(getattr(layout, kind))) != len(getattr(layout, kind)):
+            raise ValueError(f"{kind} hold a name twice")
+    if max(layout.context, layout.reach) > LONGEST_WINDOW:
+        raise ValueError(
+            f"its windows have {layout.context} and {layout.reach} time steps, "
+            f"more than {LONGEST_WINDOW}"
+        )
+    if layout.self_contained and layout.longest_lag > layout.lookback:
+        raise ValueError("a reference reaches back beyond its window")
+    return layout
 
 
 def _likelihood(description: Mapping[str, Any]) -> Likelihood:
     """Return the likelihood that a file describes."""
-    if description["name"] == QuantileLikelihood.name:
-        return QuantileLikelihood(tuple(description["levels"]))
-    return LIKELIHOODS[description["name"]]()
+    if description["name"] != QuantileLikelihood.name:
+        return LIKELIHOODS[description["name"]]()
+    levels = tuple(description["levels"])
+    increasing = all(low < high for low, high in itertools.pairwise((0, *levels, 1)))
+    if not increasing or len(levels) > MOST_LEVELS:
+        raise ValueError("the levels are not an increasing few between 0 and 1")
+    return QuantileLikelihood(levels)
 
 
 def _damaged(error: Exception) -> FileFormatError:

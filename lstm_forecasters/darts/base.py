@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 import os
 import warnings
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from pathlib import Path
+from pickle import UnpicklingError
+from tempfile import TemporaryDirectory
 from typing import Any, Literal, Self
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import pytorch_lightning as pl
@@ -30,7 +34,13 @@ from pytorch_lightning.callbacks import ProgressBar
 from sklearn.utils import check_random_state
 
 from lstm_forecasters.backend.calibration import rehearse_spread
-from lstm_forecasters.backend.files import Archive, pack, read_archive, write_atomically
+from lstm_forecasters.backend.files import (
+    WRONG_CONTENT,
+    Archive,
+    pack,
+    read_archive,
+    write_atomically,
+)
 from lstm_forecasters.backend.forecasting import WINDOWS_AT_A_TIME
 from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.backend.recipe import (
@@ -95,6 +105,12 @@ LIMITS_OF_TRAINING = (
 
 EMPTY_LIST = "the list of series is empty. Pass a TimeSeries at least."
 
+SERIES_ARGUMENTS = {
+    f"{stage}{kind}"
+    for stage in ("", "val_")
+    for kind in ("series", "past_covariates", "future_covariates")
+}
+
 LARGEST_SEED = 2**31 - 1
 
 _WITHOUT_NETWORK: ContextVar[bool] = ContextVar("without_network", default=False)
@@ -121,6 +137,32 @@ def _losing_nothing(method: Callable[..., Any]) -> Callable[..., Any]:
 def _is_finite(module: LSTMModule) -> bool:
     """Return whether a network has not diverged."""
     return all(bool(one.isfinite().all()) for one in module.network.parameters())
+
+
+def _of_series(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method that looks at the type of its series first."""
+    signature = inspect.signature(method)
+
+    @functools.wraps(method)
+    def checked(self: BaseLSTMModel, *args: Any, **kwargs: Any) -> Any:
+        given = signature.bind_partial(self, *args, **kwargs).arguments
+        for name in SERIES_ARGUMENTS & given.keys():
+            value = given[name]
+            if value is None or isinstance(value, TimeSeries):
+                continue
+            if not isinstance(value, Sequence) or isinstance(value, str):
+                received = type(value).__name__
+            elif odd := [one for one in value if not isinstance(one, TimeSeries)]:
+                received = f"a list that holds a {type(odd[0]).__name__}"
+            else:
+                continue
+            raise ParameterTypeError(
+                f"{name} must be a TimeSeries or a list of them, got {received}. Make "
+                "one by TimeSeries.from_dataframe, from_series or from_values."
+            )
+        return method(self, *args, **kwargs)
+
+    return checked
 
 
 def _of_some_series(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -374,7 +416,7 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
 
     # -- training -----------------------------------------------------------------
 
-    fit = _losing_nothing(MixedCovariatesTorchModel.fit)
+    fit = _losing_nothing(_of_series(MixedCovariatesTorchModel.fit))
     fit_from_dataset = _losing_nothing(MixedCovariatesTorchModel.fit_from_dataset)
 
     def _create_model(self, train_sample: TorchTrainingSample) -> LSTMModule:
@@ -578,7 +620,7 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
 
     # -- forecasting --------------------------------------------------------------
 
-    predict = _of_some_series(MixedCovariatesTorchModel.predict)
+    predict = _of_some_series(_of_series(MixedCovariatesTorchModel.predict))
 
     def _setup_for_predict(
         self,
@@ -640,6 +682,8 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
     def save(self, path: str | None = None, clean: bool = False) -> None:
         """Save the model in darts' two files, of which one holds the network.
 
+        Each file replaces the one that was there when both are written.
+
         Parameters
         ----------
         path : str or None, default=None
@@ -651,11 +695,66 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
         if self.model is not None and self.trainer is None:
             self.trainer = self._setup_trainer(None, self.model, False, self.n_epochs)
             self.trainer.strategy.connect(self.model)
+        target = Path(path or f"{self._default_save_path()}.pt")
         token = _WITHOUT_NETWORK.set(True)
         try:
-            super().save(path, clean)
+            with TemporaryDirectory(prefix=".saving.", dir=target.parent) as folder:
+                super().save(str(Path(folder, target.name)), clean)
+                for file in Path(folder).iterdir():
+                    file.replace(target.with_name(file.name))
         finally:
             _WITHOUT_NETWORK.reset(token)
+
+    @classmethod
+    def load(
+        cls,
+        path: str,
+        pl_trainer_kwargs: dict[str, Any] | None = None,
+        trusted: bool = False,
+        **kwargs: Any,
+    ) -> Self:
+        """Load a model from the two files of ``save``, whose checksums are checked.
+
+        Parameters
+        ----------
+        path : str
+            Where the model was saved; the network is read from this path with
+            ``.ckpt`` added.
+        pl_trainer_kwargs : dict or None, default=None
+            Settings of the Lightning trainer, in place of those that were saved.
+        trusted : bool, default=False
+            Whether the files may build any object, and so execute any code. By
+            default they may build what darts and this package have allowed.
+        **kwargs
+            Arguments of Lightning's ``load_from_checkpoint``, such as
+            ``map_location``.
+
+        Raises
+        ------
+        FileFormatError
+            If a file is damaged, foreign, or holds a model of another class.
+        """
+        path = os.fspath(path)
+        for file in (path, f"{path}.ckpt"):
+            if file == path or Path(file).exists():
+                _check_checksums(file)
+        try:
+            model = super().load(path, pl_trainer_kwargs, trusted, **kwargs)
+        except (UnpicklingError, EOFError, *WRONG_CONTENT) as error:
+            raise FileFormatError(
+                f"{path} and {path}.ckpt cannot be loaded: {error}"
+            ) from error
+        if not isinstance(model, cls):
+            raise FileFormatError(
+                f"{path} holds a {type(model).__name__}, not a {cls.__name__}. Use the "
+                "class of that name."
+            )
+        if model.model and not isinstance(model.network_.spec, model.architecture):
+            raise FileFormatError(
+                f"{path}.ckpt holds the network of a {model.network_.spec.name}, but "
+                f"{path} is a {type(model).__name__}: they are no pair."
+            )
+        return model
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state, network included: pickles and copies can forecast."""
@@ -839,9 +938,8 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
         Raises
         ------
         FileFormatError
-            If the file is damaged, foreign or holds no network.
-        ParameterError
-            If the network is of another architecture.
+            If the file is damaged, foreign, or holds no network or one of another
+            architecture.
         """
         archive = read_archive(path)
         models = list(archive.models)
@@ -853,6 +951,11 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
                 f"{os.fspath(path)} holds {len(models)} networks, but a "
                 f"{cls.__name__} is made of one."
             )
+        if not isinstance(models[0].spec, cls.architecture):
+            raise FileFormatError(
+                f"{os.fspath(path)} holds a {models[0].spec.name}, not a "
+                f"{cls.architecture.__name__}. Use {models[0].spec.name}Model."
+            )
         return cls.from_network(models[0], **parameters)
 
 
@@ -862,6 +965,23 @@ def _spec_of(
     """Return an architecture with the settings among some parameters."""
     names = [field.name for field in dataclasses.fields(architecture)]
     return architecture(**{name: parameters[name] for name in names})
+
+
+def _check_checksums(path: str) -> None:
+    """Refuse a file of torch whose content is not what was written."""
+    try:
+        with ZipFile(path) as file:
+            if (damaged := file.testzip()) is None:
+                return
+    except (BadZipFile, EOFError, OSError, *WRONG_CONTENT) as error:
+        if isinstance(error, FileNotFoundError | PermissionError):
+            raise
+        raise FileFormatError(
+            f"{path} is damaged, or no file that save has written: {error}"
+        ) from error
+    raise FileFormatError(
+        f"{path} is damaged: the checksum of {damaged} is wrong. Use another copy."
+    )
 
 
 def _numbered(kind: str, number: int) -> tuple[str, ...]:

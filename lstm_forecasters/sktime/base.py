@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
-import io
 import os
 import pickle
 import zipfile
@@ -21,7 +20,9 @@ from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 from lstm_forecasters.backend.calibration import rehearse_spread
 from lstm_forecasters.backend.checkpoints import Checkpoint, fingerprint
 from lstm_forecasters.backend.files import (
+    WRONG_CONTENT,
     Archive,
+    naming,
     pack,
     read_archive,
     unpack,
@@ -50,6 +51,7 @@ from lstm_forecasters.errors import (
 from lstm_forecasters.sktime.context import (
     Context,
     Covariates,
+    check_numeric,
     covariates_ahead,
     read_context,
     read_grid,
@@ -58,7 +60,12 @@ from lstm_forecasters.sktime.distributions import (
     DISTRIBUTIONS,
     empirical_distribution,
 )
-from lstm_forecasters.sktime.state import dump_state, restore_state
+from lstm_forecasters.sktime.state import (
+    dump_state,
+    read_saved,
+    restore_state,
+    zip_saved,
+)
 from lstm_forecasters.specs import (
     Architecture,
     check_flag,
@@ -417,6 +424,7 @@ class BaseLSTMForecaster(BaseForecaster):
 
     def _set_cutoff_from_y(self, y: pd.DataFrame) -> None:
         """Set the cutoff, with the frequency that a relative horizon needs."""
+        check_numeric(y, "y")  # of objects, sktime would take the index of each
         super()._set_cutoff_from_y(y)
         cutoff: pd.Index = self.cutoff
         if isinstance(cutoff, pd.DatetimeIndex) and cutoff.freq is None:
@@ -567,7 +575,9 @@ class BaseLSTMForecaster(BaseForecaster):
         lstm_forecasters.errors.ParameterError
             If a darts model's network has what no sktime forecaster can express.
         """
-        return cls._from_archive(read_archive(path))
+        archive = read_archive(path)
+        with naming(path):
+            return cls._from_archive(archive)
 
     @classmethod
     def from_network(
@@ -646,13 +656,12 @@ class BaseLSTMForecaster(BaseForecaster):
                 )
         if archive.extra.get("ecosystem") == "darts" and len(archive.models) == 1:
             return cls.from_network(archive.models[0])
-        parameters = dict(archive.extra.get("parameters", {}))
-        if unknown := set(parameters) - set(cls.get_param_names()):
+        try:
+            forecaster = cls(**archive.extra["parameters"])
+        except WRONG_CONTENT as error:
             raise FileFormatError(
-                f"the file has parameters {sorted(unknown)}, which {cls.__name__} does "
-                "not know."
-            )
-        forecaster = cls(**parameters)
+                f"the file does not hold parameters of {cls.__name__}: {error}"
+            ) from error
         restore_state(forecaster, archive)
         return forecaster
 
@@ -686,11 +695,7 @@ class BaseLSTMForecaster(BaseForecaster):
         if path is None:
             return type(self), state
         target = Path(f"{os.fspath(path)}.zip")
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w") as file:
-            file.writestr("_metadata", pickle.dumps(type(self)))
-            file.writestr("_obj", state)
-        write_atomically(target, buffer.getvalue())
+        write_atomically(target, zip_saved(pickle.dumps(type(self)), state))
         return zipfile.ZipFile(target)
 
     @classmethod
@@ -713,21 +718,8 @@ class BaseLSTMForecaster(BaseForecaster):
             If the file is damaged, foreign, of another format version, or holds
             another architecture.
         """
-        try:
-            with zipfile.ZipFile(serial) as file:
-                entry = file.getinfo("_obj")
-                if entry.compress_type != zipfile.ZIP_STORED:
-                    raise FileFormatError(
-                        f"{os.fspath(serial)}: the state is compressed, which save "
-                        "never does. Save the forecaster again."
-                    )
-                state = file.read(entry)
-        except (zipfile.BadZipFile, KeyError, EOFError) as error:
-            raise FileFormatError(
-                f"{os.fspath(serial)} is damaged, or no file that save has written: "
-                f"{error}"
-            ) from error
-        return cls.load_from_serial(state)
+        with naming(serial):
+            return cls.load_from_serial(read_saved(serial))
 
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:

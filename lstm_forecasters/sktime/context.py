@@ -17,6 +17,7 @@ __all__ = [
     "Context",
     "Covariates",
     "Series",
+    "check_numeric",
     "covariates_ahead",
     "read_context",
     "read_grid",
@@ -273,19 +274,27 @@ def _check_regular(positions: np.ndarray, starts: np.ndarray, times: pd.Index) -
     )
 
 
+def check_numeric(frame: pd.DataFrame, name: str) -> None:
+    """Refuse a frame with a column of anything but real numbers."""
+    types = pd.api.types
+    if not all(
+        types.is_numeric_dtype(kind) and not types.is_complex_dtype(kind)
+        for kind in frame.dtypes
+    ):
+        kinds = ", ".join(f"{key!r}: {kind}" for key, kind in frame.dtypes.items())
+        raise DataError(
+            f"{name} must be numeric, got columns of dtype {{{kinds}}}. Convert them, "
+            "for example by astype(float) or one-hot encoding."
+        )
+
+
 def _as_floats(frame: pd.DataFrame, name: str) -> np.ndarray:
     """Return a copy of a frame as float64, refusing what is no finite number."""
     if not frame.columns.is_unique:
         doubled = frame.columns[frame.columns.duplicated()][0]
         raise DataError(f"{name} has several columns {doubled!r}: rename them.")
-    try:
-        values = frame.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
-    except (TypeError, ValueError) as error:
-        kinds = ", ".join(f"{key!r}: {kind}" for key, kind in frame.dtypes.items())
-        raise DataError(
-            f"{name} must be numeric, got columns of dtype {{{kinds}}}. Convert them, "
-            "for example by astype(float) or one-hot encoding."
-        ) from error
+    check_numeric(frame, name)
+    values = frame.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
     if np.isinf(values).any():
         row, column = np.argwhere(np.isinf(values))[0]
         raise DataError(

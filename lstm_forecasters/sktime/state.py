@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,14 +15,17 @@ import torch
 from sktime.datatypes import convert_to
 from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 
-from lstm_forecasters.backend.files import Archive
+from lstm_forecasters.backend.files import WRONG_CONTENT, Archive
+from lstm_forecasters.backend.windows import Layout
 from lstm_forecasters.errors import FileFormatError, ParameterTypeError
 from lstm_forecasters.sktime.context import Context, Covariates, Series
 from lstm_forecasters.sktime.timegrid import TimeGrid
 
-__all__ = ["dump_state", "restore_state"]
+__all__ = ["dump_state", "read_saved", "restore_state", "zip_saved"]
 
 NETWORKS = ("network_", "pretrained_network_")
+ENTRIES = ("_metadata", "_obj")
+LONGEST_TIME_AXIS = 100_000_000
 
 
 def dump_state(forecaster: BaseForecaster, *, keep_context: bool) -> Archive:
@@ -46,15 +52,23 @@ def dump_state(forecaster: BaseForecaster, *, keep_context: bool) -> Archive:
         extra["context"], tensors = _dump_context(forecaster._context)
         extra["target"] = _dump_target(forecaster)
         extra["fh"] = _dump_horizon(forecaster._fh)
+    models = [getattr(forecaster, name) for name in held]
+    layouts = [model.layout for model in models]
+    named = [
+        [[*one.past_covariates, *one.future_covariates] for one in layouts],
+        extra.get("context"),
+        extra.get("target"),
+    ]
     try:
         json.dumps(extra)
+        if json.loads(json.dumps(named)) != named:
+            raise TypeError("a name is neither a number nor a string")
     except TypeError as error:
         raise ParameterTypeError(
             f"the forecaster cannot be written to a file as data: {error}. Use numbers "
             "and strings for parameters (random_state among them) and for names, or "
             "pickle the forecaster."
         ) from error
-    models = [getattr(forecaster, name) for name in held]
     return Archive(models, extra, tensors)
 
 
@@ -63,6 +77,8 @@ def restore_state(forecaster: BaseForecaster, archive: Archive) -> None:
     extra = archive.extra
     try:
         networks = dict(zip(extra["networks"], archive.models, strict=True))
+        if not networks.keys() <= set(NETWORKS):
+            raise ValueError(f"networks are called {NETWORKS}, not {list(networks)}")
         if "context" not in extra:
             for model in networks.values():
                 forecaster.pretrained_network_ = model
@@ -74,13 +90,59 @@ def restore_state(forecaster: BaseForecaster, archive: Archive) -> None:
             forecaster._state = "pretrained"
         if "context" in extra:
             context = _load_context(extra["context"], archive.tensors)
+            _check_context(context, forecaster.network_.layout)
             forecaster._adopt(forecaster.network_, context)
             _restore_target(forecaster, extra["target"])
             forecaster._fh = _load_horizon(extra["fh"])
             forecaster._is_vectorized = False
             forecaster._state = "fitted"
-    except (KeyError, TypeError, AttributeError) as error:
-        raise FileFormatError(f"the file lacks a part of its state: {error}") from error
+    except WRONG_CONTENT as error:
+        raise FileFormatError(
+            f"the file does not hold the state of a forecaster: {error}. Use another "
+            "copy, or save the forecaster again."
+        ) from error
+
+
+def zip_saved(metadata: bytes, state: bytes) -> bytes:
+    """Return the zip file that sktime's own loading finds its two entries in."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        for name, data in zip(ENTRIES, (metadata, state), strict=True):
+            file.writestr(name, data)
+    return buffer.getvalue()
+
+
+def read_saved(path: str | os.PathLike[str]) -> bytes:
+    """Return the state in the zip file that ``save`` wrote, whose name has ``.zip``.
+
+    Nothing is unpickled and nothing unpacked: the entries have to be the two that
+    ``save`` writes, stored as they are and undamaged.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is damaged or foreign.
+    """
+    data = Path(path).read_bytes()
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as file:
+            entries = file.infolist()
+            if sorted(entry.filename for entry in entries) != sorted(ENTRIES):
+                raise ValueError(f"it does not hold {ENTRIES}, each once")
+            if any(
+                entry.compress_type != zipfile.ZIP_STORED
+                or entry.compress_size != entry.file_size
+                for entry in entries
+            ):
+                raise ValueError("it is compressed, which save never does")
+            if damaged := file.testzip():
+                raise ValueError(f"the checksum of {damaged} is wrong")
+            return file.read("_obj")
+    except (zipfile.BadZipFile, EOFError, *WRONG_CONTENT) as error:
+        raise FileFormatError(
+            f"the file is damaged, or none that save has written: {error}. Use another "
+            "copy, or save the forecaster again."
+        ) from error
 
 
 def _dump_index(index: pd.Index) -> dict[str, Any]:
@@ -161,11 +223,14 @@ def _dump_context(context: Context) -> tuple[dict[str, Any], dict[str, torch.Ten
 
 def _load_context(data: dict[str, Any], tensors: Any) -> Context:
     """Return the context that ``_dump_context`` described."""
-    ends = np.cumsum(tensors["length"].numpy())[:-1]
+    lengths = tensors["length"].numpy()
+    ends = np.cumsum(lengths)
+    if (lengths < 1).any() or not ends[-1] == len(tensors["values"]):
+        raise ValueError("the lengths are not those of the series")
     series = zip(
         tensors["first"].tolist(),
-        np.split(tensors["values"].numpy(), ends),
-        np.split(tensors["covariates"].numpy(), ends),
+        np.split(tensors["values"].numpy(), ends[:-1]),
+        np.split(tensors["covariates"].numpy(), ends[:-1]),
         strict=True,
     )
     return Context(
@@ -177,6 +242,29 @@ def _load_context(data: dict[str, Any], tensors: Any) -> Context:
         ),
         series=tuple(Series(*one) for one in series),
     )
+
+
+def _check_context(context: Context, layout: Layout) -> None:
+    """Refuse a context that is none, or not of the network with this layout."""
+    panel, covariates = context.panel(), context.covariates
+    if (covariates.past, covariates.future) != (
+        layout.past_covariates,
+        layout.future_covariates,
+    ):
+        raise ValueError(f"the network knows other covariates than {covariates}")
+    n_series = 1 if context.instances is None else len(context.instances)
+    if len(context.series) != n_series:
+        raise ValueError(f"{len(context.series)} series have {n_series} keys")
+    shape = (len(context.columns), len(covariates.names))
+    for one in context.series:
+        if (one.values.shape[1], one.covariates.shape[1]) != shape:
+            raise ValueError("series and columns do not match")
+        if not -LONGEST_TIME_AXIS < one.first < LONGEST_TIME_AXIS:
+            raise ValueError(f"a series begins at time step {one.first}")
+    if layout.n_channels not in (1, len(context.columns)):
+        raise ValueError("the network forecasts another number of columns")
+    if panel.values.dtype != np.float64 or np.isinf(panel.values).any():
+        raise ValueError("the series hold what is no number")
 
 
 def _dump_target(forecaster: BaseForecaster) -> dict[str, Any]:

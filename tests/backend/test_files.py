@@ -1,9 +1,11 @@
 """Files: what was written comes back, and damaged or hostile ones are refused."""
 
+import dataclasses
 import io
 import json
 import os
 import pickle
+import sys
 import zipfile
 
 import numpy as np
@@ -22,6 +24,7 @@ from lstm_forecasters.backend.forecasting import forecast
 from lstm_forecasters.backend.windows import Layout, Windows
 from lstm_forecasters.errors import FileFormatError
 from lstm_forecasters.specs import ARCHITECTURES
+from tests.backend.forgery import foreign_files, forged
 from tests.backend.series import make_model, make_panel
 
 LAYOUT = Layout(lookback=5, horizon=3, period=2, references=(1, 2))
@@ -72,11 +75,19 @@ def test_every_flipped_bit_is_noticed():
             unpack(bytes(flipped))
 
 
-@pytest.mark.parametrize("share", [0.0, 0.0005, 0.1, 0.5, 0.999])
-def test_truncated_files_are_refused(share):
+def test_truncated_files_are_refused():
     data = pack(Archive([one_model()]))
+    for length in [0, 1, 7, 8, 9, *range(10, len(data), 101), len(data) - 1]:
+        with pytest.raises(FileFormatError):
+            unpack(data[:length])
     with pytest.raises(FileFormatError):
-        unpack(data[: int(share * len(data))])
+        unpack(data + b"\0")
+
+
+@pytest.mark.parametrize("kind", foreign_files())
+def test_files_of_other_kinds_are_refused(kind):
+    with pytest.raises(FileFormatError):
+        unpack(foreign_files()[kind])
 
 
 class Bomb:
@@ -105,20 +116,186 @@ def test_another_version_is_named(monkeypatch):
         unpack(data)
 
 
-@pytest.mark.parametrize(
-    ("part", "value"),
-    [("architecture", {"name": "Transformer"}), ("layout", {}), ("likelihood", {})],
-)
-def test_a_description_that_cannot_be_built_is_refused(part, value):
+def in_model(part, *keys_and_value):
+    """Return what changes one value of a model's description."""
+    *keys, last, value = part, *keys_and_value
+
+    def change(content):
+        described = content["models"][0]
+        for key in keys:
+            described = described[key]
+        described[last] = value
+
+    return change
+
+
+def in_content(key, value):
+    return lambda content: content.update({key: value})
+
+
+CHANGES = {
+    "no models": in_content("models", None),
+    "models by name": in_content("models", "VanillaLSTM"),
+    "a model that is none": in_content("models", [None]),
+    "nothing added": in_content("extra", None),
+    "a list added": in_content("extra", [1]),
+    "another architecture": in_model("architecture", {"name": "Transformer"}),
+    "an architecture without a name": in_model("architecture", "name", ["VanillaLSTM"]),
+    "other sizes than the weights": in_model("architecture", "hidden_size", 5),
+    "a layout of nothing": in_model("layout", {}),
+    "an unknown length": in_model("layout", "depth", 3),
+    "no lookback": in_model("layout", "lookback", 0),
+    "half a time step": in_model("layout", "lookback", 5.5),
+    "no season": in_model("layout", "period", 0),
+    "no references": in_model("layout", "references", []),
+    "a reference ahead": in_model("layout", "references", [-1, 1]),
+    "a reference that is no list": in_model("layout", "references", 1),
+    "a shift back": in_model("layout", "output_shift", -1),
+    "a scale that is none": in_model("layout", "least_scale", float("nan")),
+    "a word for a flag": in_model("layout", "self_contained", "no"),
+    "names of names": in_model("layout", "past_covariates", [["price"]]),
+    "a covariate without weights": in_model("layout", "past_covariates", ["price"]),
+    "another likelihood": in_model("likelihood", {}),
+    "a likelihood in a list": in_model("likelihood", "name", ["normal"]),
+    "quantiles without a median": in_model("likelihood", "levels", [0.1, 0.9]),
+    "words for quantiles": in_model("likelihood", "levels", ["low"] * 7),
+    "quantiles in no order": in_model(
+        "likelihood", "levels", [0.9, 0.1, 0.2, 0.5, 0.6, 0.7, 2.0]
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_description_that_cannot_be_built_is_refused(change):
     data = pack(Archive([one_model()]))
-    content = files._content(data)
-    tensors = files.safetensors.torch.load(data)
-    content["models"][0][part] = value
-    del content["digest"]
-    content["digest"] = files._digest(content, tensors)
-    forged = files.safetensors.torch.save(tensors, {files.KEY: json.dumps(content)})
+    assert len(unpack(forged(data)).models) == 1
     with pytest.raises(FileFormatError, match="damaged"):
-        unpack(forged)
+        unpack(forged(data, change))
+
+
+ABSURD = [
+    ("architecture", "hidden_size", 10**9),
+    ("architecture", "hidden_size", 10**30),
+    ("architecture", "n_members", 10**9),
+    ("architecture", "num_layers", 10**9),
+    ("architecture", "segment_length", 10**12),
+    ("layout", "lookback", 10**12),
+    ("layout", "horizon", 10**12),
+    ("layout", "period", 10**12),
+    ("layout", "references", [1, 10**12]),
+    ("layout", "output_shift", 10**12),
+    ("layout", "n_channels", 10**12),
+    ("likelihood", "levels", [0.5 + number / 10**6 for number in range(10**5)]),
+]
+
+
+def peak_memory():
+    """Return the most bytes that this process has held, where the system says it."""
+    resource = pytest.importorskip("resource")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+@pytest.mark.parametrize("name", ["StackedLSTM", "EncoderDecoderLSTM"])
+@pytest.mark.parametrize(("part", "key", "value"), ABSURD)
+def test_absurd_sizes_are_refused_and_take_no_memory(
+    monkeypatch, name, part, key, value
+):
+    """Where no array of the file says how large something is, too."""
+    spec = ARCHITECTURES[name](hidden_size=2, linear_path=False)
+    data = pack(Archive([make_model(LAYOUT, spec, "quantile")]))
+    data = forged(data, in_model(part, key, value))
+
+    def no_levels(levels):
+        pytest.fail("memory was taken for every pair of levels")
+
+    if key == "levels":
+        monkeypatch.setattr(files, "QuantileLikelihood", no_levels)
+        no_levels.name = "quantile"
+    before = peak_memory()
+    with pytest.raises(FileFormatError, match="damaged"):
+        unpack(data)
+    assert peak_memory() - before < 20e6 + 10 * len(data)
+
+
+WEIGHTS = ["models.0.network.head.weight", "models.0.widening"]
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_no_numbers_are_refused(name, value):
+    data = pack(Archive([one_model()]))
+
+    def change(tensors):
+        tensors[name].view(-1)[-1] = value
+
+    with pytest.raises(FileFormatError, match=r"is not made of finite numbers"):
+        unpack(forged(data, change_tensors=change))
+
+
+@pytest.mark.parametrize("kind", [torch.int32, torch.bool, torch.complex64])
+def test_weights_of_another_kind_are_refused(kind):
+    data = pack(Archive([one_model()]))
+
+    def change(tensors):
+        tensors[WEIGHTS[0]] = tensors[WEIGHTS[0]].to(kind)
+
+    with pytest.raises(FileFormatError, match=r"head\.weight"):
+        unpack(forged(data, change_tensors=change))
+
+
+@pytest.mark.parametrize("name", ["widening", "covariate_scales"])
+def test_scales_that_are_not_above_zero_are_refused(name):
+    layout = dataclasses.replace(LAYOUT, past_covariates=("price",))
+    data = pack(Archive([make_model(layout)]))
+
+    def change(tensors):
+        tensors[f"models.0.{name}"].fill_(0.0)
+
+    with pytest.raises(FileFormatError, match=r"a scale is not above 0"):
+        unpack(forged(data, change_tensors=change))
+
+
+def file_with_header(header, rest=b""):
+    """Return a safetensors file with a header of any kind."""
+    words = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return len(words).to_bytes(8, "little") + words + rest
+
+
+ENORMOUS = {"dtype": "F32", "shape": [10**6, 10**6], "data_offsets": [0, 4 * 10**12]}
+NESTED = b'{"__metadata__": ' + b"[" * 10**5 + b"]" * 10**5 + b"}"
+
+
+def test_headers_that_announce_too_much_are_refused():
+    content = json.dumps({"format_version": 1, "models": [], "extra": {}})
+    metadata = {files.KEY: content}
+    nested = '{"format_version": 1, "models": ' + "[" * 800 + "]" * 800 + "}"
+    headers = [
+        {"__metadata__": metadata, "enormous": ENORMOUS},
+        {"__metadata__": metadata, "long": {**ENORMOUS, "data_offsets": [0, 8]}},
+        {"__metadata__": metadata, "far": {**ENORMOUS, "data_offsets": [2**63, 2**64]}},
+        {"__metadata__": metadata, "deep": {**ENORMOUS, "dtype": "F33"}},
+        {"__metadata__": {files.KEY: nested}},
+        {"__metadata__": {files.KEY: nested * 2}},
+        {"__metadata__": {files.KEY: "[1]"}},
+        {"__metadata__": [files.KEY]},
+        NESTED,
+        b"{}" + b" " * 10**6,
+    ]
+    for header in headers:
+        with pytest.raises(FileFormatError):
+            unpack(file_with_header(header, bytes(8)))
+    for announced in (2**62, 2**64 - 1, 10**9):
+        with pytest.raises(FileFormatError, match="fewer than its header announces"):
+            unpack(announced.to_bytes(8, "little") + b"{}" + bytes(100))
+
+
+def test_a_kind_of_number_that_numpy_does_not_know_is_refused():
+    values = {"models.0.x": torch.zeros(2, dtype=torch.bfloat16)}
+    content = {"format_version": 1, "models": [], "extra": {}, "digest": ""}
+    metadata = {files.KEY: json.dumps(content)}
+    with pytest.raises(FileFormatError, match="damaged"):
+        unpack(files.safetensors.torch.save(values, metadata))
 
 
 def test_reading_names_the_file(tmp_path):

@@ -86,6 +86,35 @@ def assert_unchanged(model, before):
     assert model.epochs_trained == epochs
 
 
+# -- types --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["series", "past_covariates", "future_covariates"])
+def test_what_is_no_time_series_is_refused_by_its_type(fitted, new, known, name):
+    """A frame, an array, and a list in a list, which darts takes for something else."""
+    series = known[name]
+    for given, received in [
+        (series.to_dataframe(), "got DataFrame. Make one by TimeSeries.from_dataframe"),
+        (series.to_series(), "got Series"),
+        (series.values(), "got ndarray"),
+        ([series, [series]], "got a list that holds a list"),
+        ([series, None], "got a list that holds a NoneType"),
+        ([series.values()], "got a list that holds a ndarray"),
+        ("sales", "got str"),
+        (3, "got int"),
+    ]:
+        message = rf"^{name} must be a TimeSeries or a list of them, {received}"
+        with pytest.raises(ParameterTypeError, match=message):
+            new().fit(**{**known, name: given})
+        with pytest.raises(ParameterTypeError, match=message):
+            fitted.predict(3, **{**known, name: given})
+
+
+def test_validation_series_are_looked_at_too(new, known):
+    with pytest.raises(ParameterTypeError, match="val_series must be a TimeSeries"):
+        new().fit(**known, val_series=[known["series"].to_dataframe()])
+
+
 # -- parameters ---------------------------------------------------------------------
 
 VALUES = [

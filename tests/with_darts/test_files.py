@@ -267,8 +267,8 @@ def test_reading_a_file_unpickles_nothing(trained, monthly, path, monkeypatch):
 
 def test_another_class_is_refused(trained, path):
     trained.to_file(path)
-    message = "BidirectionalLSTMModel holds a BidirectionalLSTM, but.* is a VanillaLSTM"
-    with pytest.raises(ParameterError, match=message):
+    message = r"network\.safetensors holds a VanillaLSTM, not a .*Use VanillaLSTMModel"
+    with pytest.raises(FileFormatError, match=message):
         BidirectionalLSTMModel.from_file(path)
     with pytest.raises(ParameterError, match="Use the class of that name"):
         StackedLSTMModel.from_network(trained.network_)
@@ -288,24 +288,6 @@ def test_a_model_without_a_network_is_refused(make, path):
     with pytest.raises(ParameterError, match="has no network yet"):
         make().network_  # noqa: B018
     assert not path.exists()
-
-
-def test_every_damaged_byte_is_noticed(trained, path):
-    trained.to_file(path)
-    data = path.read_bytes()
-    random = np.random.default_rng(0)
-    for place in [0, 7, 8, 40, len(data) - 1, *random.integers(len(data), size=40)]:
-        damaged = bytearray(data)
-        damaged[place] ^= 0b100
-        path.write_bytes(damaged)
-        with pytest.raises(FileFormatError, match=path.name):
-            VanillaLSTMModel.from_file(path)
-    for length in (0, 5, 100, len(data) // 2, len(data) - 1):
-        path.write_bytes(data[:length])
-        with pytest.raises(FileFormatError, match=path.name):
-            VanillaLSTMModel.from_file(path)
-    path.write_bytes(data)
-    VanillaLSTMModel.from_file(path)
 
 
 def test_a_foreign_file_is_refused(trained, path, tmp_path):

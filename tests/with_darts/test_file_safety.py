@@ -1,0 +1,280 @@
+"""Files that are damaged, foreign, hostile, old, or half written."""
+
+import io
+import json
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from darts import TimeSeries
+from darts.models import NaiveDrift
+from darts.models.forecasting.torch_forecasting_model import TorchForecastingModel
+from numpy.testing import assert_allclose, assert_array_equal
+
+from lstm_forecasters.darts import (
+    BidirectionalLSTMModel,
+    StackedLSTMModel,
+    StudentTLikelihood,
+    VanillaLSTMModel,
+)
+from lstm_forecasters.errors import FileFormatError
+from tests.backend.forgery import foreign_files, forged
+from tests.files.write import FOLDER, FORECASTS, series
+
+PARTS = ["model.pt", "model.pt.ckpt"]
+
+
+@pytest.fixture
+def saved(small, monthly, tmp_path, monkeypatch):
+    """A model that was saved as model.pt in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    settings = {**small, "hidden_size": 2, "n_epochs": 1}
+    model = VanillaLSTMModel(**settings).fit(monthly(30))
+    model.save("model.pt")
+    return model
+
+
+def refused(match=""):
+    """Check that model.pt is refused, by its name."""
+    with pytest.raises(FileFormatError, match=rf"model\.pt.*{match}"):
+        VanillaLSTMModel.load("model.pt")
+
+
+class Trap:
+    """Make a folder when unpickled."""
+
+    def __reduce__(self):
+        return os.mkdir, ("trapped",)
+
+
+# -- darts' own two files -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_truncated_files_are_refused(saved, part):
+    data = Path(part).read_bytes()
+    for length in [0, 1, 30, *range(100, len(data), 401), len(data) - 1]:
+        Path(part).write_bytes(data[:length])
+        refused(match="no file that save has written")
+
+
+def bytes_that_nobody_reads(path):
+    """Return the positions of headers and of the filling between entries."""
+    data = Path(path).read_bytes()
+    with zipfile.ZipFile(path) as file:
+        contents = [
+            (entry.header_offset + 30 + len(entry.filename), entry.file_size)
+            for entry in file.infolist()
+        ]
+        central = file.start_dir
+    read = set(range(central, len(data)))
+    for start, size in contents:
+        # names of extra fields stand in two bytes, how long they are in two more
+        start += 4 + int.from_bytes(data[start + 2 : start + 4], "little")
+        read |= set(range(start, start + size))
+    return set(range(len(data))) - read, central
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_flipped_bit_of_the_content_is_noticed(saved, part):
+    """darts itself would load most of them, with other weights or another series."""
+    data = Path(part).read_bytes()
+    unread, central = bytes_that_nobody_reads(part)
+    expected = saved.predict(3)
+    n_refused = 0
+    for position in range(0, len(data), 64):
+        flipped = bytearray(data)
+        flipped[position] ^= 1
+        Path(part).write_bytes(flipped)
+        try:
+            found = VanillaLSTMModel.load("model.pt").predict(3)
+        except FileFormatError as error:
+            assert "model.pt" in str(error)  # noqa: PT017  # or it is read below
+            n_refused += 1
+        else:
+            assert position in unread or position >= central
+            assert found == expected
+    assert n_refused > 0.6 * len(data) / 64
+
+
+@pytest.mark.parametrize("kind", foreign_files())
+@pytest.mark.parametrize("part", PARTS)
+def test_files_of_other_kinds_are_refused(saved, part, kind):
+    Path(part).write_bytes(foreign_files()[kind])
+    refused()
+
+
+def test_other_files_of_darts_and_torch_are_refused(saved, monthly):
+    shutil.copy("model.pt", "kept.pt")
+    NaiveDrift().fit(monthly()).save("model.pt")
+    refused()
+    torch.save({"weights": torch.ones(3)}, "model.pt")
+    refused()
+    shutil.copy("model.pt", "model.pt.ckpt")
+    shutil.copy("kept.pt", "model.pt")
+    refused()
+    shutil.copy("kept.pt", "model.pt.ckpt")
+    refused()
+
+
+def test_another_class_is_refused(saved, small, monthly):
+    with pytest.raises(FileFormatError, match=r"Vanilla.*not a Stacked.* Use the"):
+        StackedLSTMModel.load("model.pt")
+    assert isinstance(TorchForecastingModel.load("model.pt"), VanillaLSTMModel)
+    settings = {**small, "hidden_size": 2, "n_epochs": 1}
+    StackedLSTMModel(**settings).fit(monthly(30)).save("other.pt")
+    shutil.copy("other.pt.ckpt", "model.pt.ckpt")
+    refused(match="StackedLSTM.*they are no pair")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_nothing_in_a_hostile_file_is_executed(saved, part):
+    trap = pickle.dumps(Trap())
+    Path(part).write_bytes(trap)
+    refused()
+    torch.save(Trap(), part)
+    refused(match="Blocked unsafe global `posix.mkdir`")
+    with zipfile.ZipFile(part, "w") as file:
+        file.writestr("archive/data.pkl", trap)
+        file.writestr("archive/version", "3")
+        file.writestr("../trapped", b"")
+    refused()
+    assert not Path("trapped").exists()
+    pickle.loads(trap)
+    assert Path("trapped").exists()
+
+
+def test_a_file_that_is_not_there_is_named_as_ever(saved):
+    with pytest.raises(FileNotFoundError, match="nothing"):
+        VanillaLSTMModel.load("nothing.pt")
+
+
+def test_saving_leaves_nothing_but_its_two_files(saved, tmp_path):
+    saved.save("model.pt")
+    saved.save(tmp_path / "other.pt")
+    names = [*PARTS, "other.pt", "other.pt.ckpt"]
+    assert sorted(one.name for one in tmp_path.iterdir()) == sorted(names)
+    assert VanillaLSTMModel.load(tmp_path / "other.pt").predict(3) == saved.predict(3)
+    saved.save()
+    assert sum(one.name.startswith("VanillaLSTM") for one in tmp_path.iterdir()) == 2
+
+
+# -- one file for both ecosystems ---------------------------------------------------
+
+
+@pytest.fixture
+def data(saved):
+    """The bytes of the model's one file."""
+    saved.to_file("network")
+    return Path("network").read_bytes()
+
+
+def refused_network(data, match=""):
+    """Check that the bytes of a file are refused, by the file's name."""
+    Path("network").write_bytes(data)
+    with pytest.raises(FileFormatError, match=rf"network.*{match}"):
+        VanillaLSTMModel.from_file("network")
+
+
+def test_every_64th_byte_and_every_length_is_noticed(data):
+    for position in range(0, len(data), 64):
+        flipped = bytearray(data)
+        flipped[position] ^= 1
+        refused_network(bytes(flipped))
+    for length in [0, 1, 8, *range(9, len(data), 97), len(data) - 1]:
+        refused_network(data[:length])
+
+
+@pytest.mark.parametrize("kind", foreign_files())
+def test_foreign_networks_are_refused(saved, kind):
+    refused_network(foreign_files()[kind])
+
+
+def test_hostile_networks_are_refused_and_not_executed(data, monthly):
+    refused_network(pickle.dumps(Trap()))
+    buffer = io.BytesIO()
+    torch.save(Trap(), buffer)
+    refused_network(buffer.getvalue())
+    assert not Path("trapped").exists()
+
+    def other_version(content):
+        content["format_version"] = 2
+
+    refused_network(forged(data, other_version), match="format version 2")
+
+    def in_layout(key, value):
+        return lambda content: content["models"][0]["layout"].update({key: value})
+
+    for key, value in [("period", 10**12), ("period", 13), ("references", [10**12])]:
+        refused_network(forged(data, in_layout(key, value)), match="damaged")
+
+    def no_weights(tensors):
+        tensors["models.0.network.head.bias"][0] = np.nan
+
+    refused_network(forged(data, change_tensors=no_weights), match="finite")
+    Path("network").write_bytes(forged(data))
+    assert len(VanillaLSTMModel.from_file("network").predict(3, monthly())) == 3
+
+
+# -- files of earlier days ----------------------------------------------------------
+
+
+def test_kept_files_still_forecast_the_same():
+    """A format that changes must get another number, and go on reading this one."""
+    y = TimeSeries.from_series(series()[0].to_timestamp())
+    expected = json.loads(FORECASTS.read_text())
+    model = BidirectionalLSTMModel.from_file(FOLDER / "darts.safetensors")
+    assert model.model_params["likelihood"] == StudentTLikelihood()
+    found = model.predict(8, y).values()[:, 0]
+    assert_allclose(found, expected["darts.safetensors"], rtol=1e-5)
+    other = StackedLSTMModel.from_file(FOLDER / "sktime.safetensors")
+    found = other.predict(14, y).values()[[0, 1, 13], 0]
+    assert_allclose(found, expected["sktime.safetensors"], rtol=1e-5)
+
+
+# -- files that are half written ----------------------------------------------------
+
+WRITING = """
+import sys, threading, time
+from pathlib import Path
+from lstm_forecasters.darts import BidirectionalLSTMModel
+
+model = BidirectionalLSTMModel.from_file(sys.argv[1])
+in_the_middle = threading.Barrier(3, timeout=60)
+
+def hang(source, target):
+    in_the_middle.wait()
+    time.sleep(600)
+
+Path.replace = hang
+for write, name in ((model.to_file, "network"), (model.save, "model.pt")):
+    path = sys.argv[2] + "/" + name
+    threading.Thread(target=write, args=(path,), daemon=True).start()
+in_the_middle.wait()
+print("writing", flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_process_that_is_killed_while_it_writes_leaves_the_old_files(saved, tmp_path):
+    saved.to_file("network")
+    before = {name: Path(name).read_bytes() for name in ["network", *PARTS]}
+    command = [sys.executable, "-c", WRITING, FOLDER / "darts.safetensors", tmp_path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "writing\n"
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    for name, data in before.items():
+        assert Path(name).read_bytes() == data
+    assert VanillaLSTMModel.load("model.pt").predict(3) == saved.predict(3)
+    network = VanillaLSTMModel.from_file("network")
+    found = network.predict(3, saved.training_series).values()
+    assert_array_equal(found, saved.predict(3).values())
