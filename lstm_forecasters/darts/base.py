@@ -82,10 +82,33 @@ TRAINER_DEFAULTS: dict[str, Any] = {
 
 EMPTY_LIST = "the list of series is empty. Pass a TimeSeries at least."
 
+SERIES_OF_FIT = (
+    "series",
+    "past_covariates",
+    "future_covariates",
+    "val_series",
+    "val_past_covariates",
+    "val_future_covariates",
+)
+"""Arguments of a fit that hold series."""
+
 LARGEST_SEED = 2**31 - 1
 
 _WITHOUT_NETWORK: ContextVar[bool] = ContextVar("without_network", default=False)
 """Whether a model is pickled without its network, which darts' files hold apart."""
+
+
+def _check_series(name: str, given: Any) -> None:
+    """Refuse what is no series of darts, such as a frame of pandas."""
+    is_list = isinstance(given, Sequence) and not isinstance(given, str)
+    for one in given if is_list else [given]:
+        if given is not None and not isinstance(one, TimeSeries):
+            raise ParameterTypeError(
+                f"{name} must be a TimeSeries or a list of them, got "
+                f"{'a list with ' if is_list else ''}{type(one).__name__}. Convert it, "
+                "for example by TimeSeries.from_dataframe(...), from_series(...) or "
+                "from_values(...)."
+            )
 
 
 def _losing_nothing(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -110,12 +133,23 @@ def _of_some_series(method: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(method)
     def checked(
-        self: BaseLSTMModel, n: int, series: Any = None, *args: Any, **kwargs: Any
+        self: BaseLSTMModel,
+        n: int,
+        series: Any = None,
+        past_covariates: Any = None,
+        future_covariates: Any = None,
+        *args: Any,
+        **kwargs: Any,
     ) -> Any:
         check_integer("n", n, 1)
+        _check_series("series", series)
+        _check_series("past_covariates", past_covariates)
+        _check_series("future_covariates", future_covariates)
         if isinstance(series, list | tuple) and not series:
             raise DataError(EMPTY_LIST)
-        return method(self, n, series, *args, **kwargs)
+        return method(
+            self, n, series, past_covariates, future_covariates, *args, **kwargs
+        )
 
     return checked
 
@@ -201,6 +235,8 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
 
     def _setup_for_fit_from_dataset(self, **kwargs: Any) -> Any:
         """Set up a fit on series, whose names a new network learns."""
+        for name in SERIES_OF_FIT:
+            _check_series(name, kwargs.get(name))
         given = kwargs["series"]
         if isinstance(given, TimeSeries) and len(given) == 0:
             raise DataError("the series is empty. Pass one with observed values.")
