@@ -177,7 +177,7 @@ def test_a_series_without_values_is_refused(new, monthly):
 
 
 def test_a_series_without_time_steps_is_refused(fitted, new, known, monthly):
-    with pytest.raises(DataError, match="the series is empty. Pass one with observed"):
+    with pytest.raises(DataError, match=r"the series is empty\. Pass one with obs"):
         new().fit(monthly()[:0])
     with pytest.raises(DataError, match=r"series 1 is empty\. Leave it out"):
         new().fit([monthly(), monthly()[:0]])
