@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import zipfile
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from pathlib import Path
@@ -638,6 +639,29 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
         finally:
             _WITHOUT_NETWORK.reset(token)
 
+    @staticmethod
+    def load(path: str, *args: Any, **kwargs: Any) -> Any:
+        """Load a model that ``save`` wrote, as darts does, from files that are whole.
+
+        Raises
+        ------
+        FileFormatError
+            If a file is cut or altered.
+        """
+        _check_whole(path)
+        return MixedCovariatesTorchModel.load(path, *args, **kwargs)
+
+    def load_weights(self, path: str, *args: Any, **kwargs: Any) -> None:
+        """Load the weights of a saved model, as darts does, from files that are whole.
+
+        Raises
+        ------
+        FileFormatError
+            If a file is cut or altered.
+        """
+        _check_whole(path)
+        super().load_weights(path, *args, **kwargs)
+
     def __getstate__(self) -> dict[str, Any]:
         """Return the state, network included: pickles and copies can forecast."""
         state: dict[str, Any] = super().__getstate__()
@@ -835,6 +859,22 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
                 f"{cls.__name__} is made of one."
             )
         return cls.from_network(models[0], **parameters)
+
+
+def _check_whole(path: str) -> None:
+    """Refuse darts' two files of a model, zip archives, if one is not as written."""
+    for name in (path, f"{path}.ckpt"):
+        if not Path(name).exists():
+            continue  # which darts says
+        try:
+            with zipfile.ZipFile(name) as file:
+                altered = file.testzip()
+        except Exception as error:  # of zlib, struct, ... wherever the damage is
+            raise FileFormatError(f"{name} is cut or damaged ({error}).") from error
+        if altered is not None:
+            raise FileFormatError(
+                f"{name} is damaged: its part {altered} does not match its checksum."
+            )
 
 
 def _spec_of(

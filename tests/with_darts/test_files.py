@@ -5,6 +5,7 @@ import json
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -306,6 +307,32 @@ def test_every_damaged_byte_is_noticed(trained, path):
             VanillaLSTMModel.from_file(path)
     path.write_bytes(data)
     VanillaLSTMModel.from_file(path)
+
+
+@pytest.mark.parametrize("part", ["", ".ckpt"])
+def test_a_damaged_file_of_darts_is_noticed(trained, small, monthly, tmp_path, part):
+    """What is not noticed lies between the parts of the file, and changes nothing."""
+    path = str(tmp_path / "model.pt")
+    trained.save(path)
+    file = Path(path + part)
+    data, expected = file.read_bytes(), trained.predict(9)
+    places = np.random.default_rng(0).integers(len(data), size=40)
+    damages = [
+        data[:place] + bytes([data[place] ^ 8]) + data[place + 1 :] for place in places
+    ]
+    noticed = 0
+    for damaged in [*damages, data[:-1], data[: len(data) // 2], b""]:
+        file.write_bytes(damaged)
+        try:
+            assert VanillaLSTMModel.load(path).predict(9) == expected
+        except FileFormatError as error:
+            noticed += 1
+            assert str(file) in str(error)
+            with pytest.raises(FileFormatError):
+                VanillaLSTMModel(**small).load_weights(path)
+    assert noticed > 25
+    with pytest.raises((ValueError, FileNotFoundError), match="nothing"):
+        VanillaLSTMModel.load(str(tmp_path / "nothing.pt"))
 
 
 def test_a_foreign_file_is_refused(trained, path, tmp_path):
