@@ -41,7 +41,7 @@ from reliability_cases import CASES, GOOD, KINDS, Outcome, judged, victim
 from reliability_libraries import DEFAULT, LIBRARIES, library
 
 TITLE = "Fault by fault"
-STARTED, ABSENT = "started", 3
+STARTED, ABSENT, NOT_RUN = "started", 3, Outcome("not run")
 
 
 def file_of(output: Path, name: str, row: str) -> Path:
@@ -140,20 +140,22 @@ def cell(outcome: Outcome) -> str:
     return f"{kind}: {shown}" if shown else kind
 
 
-def report(names: list[str], output: Path) -> str:
-    """Return the table of all outcomes that are there, in Markdown."""
-    from accuracy import machine
-
-    found = {
+def read(output: Path) -> dict[tuple[str, str], Outcome]:
+    """Return all outcomes that are there, by library and row."""
+    return {
         (name, row): Outcome(**json.loads(path.read_text()))
-        for name in names
+        for name in LIBRARIES
         for row in CASES
         if (path := file_of(output, name, row)).exists()
     }
-    names = [name for name in names if any((name, row) in found for row in CASES)]
+
+
+def table(found: dict[tuple[str, str], Outcome]) -> str:
+    """Return the outcomes of one class for each library, a row for each case."""
+    names = [one for one in DEFAULT if any((one, row) in found for row in CASES)]
     lines = [["", "case", *names], ["---"] * (len(names) + 2)]
     for row, one in CASES.items():
-        cells = [cell(found.get((name, row), Outcome("", "not run"))) for name in names]
+        cells = [cell(found.get((name, row), NOT_RUN)) for name in names]
         lines.append([row, one.title, *cells])
     counts = []
     for name in names:
@@ -161,19 +163,42 @@ def report(names: list[str], output: Path) -> str:
         offered = [kind for kind in kinds if not kind.startswith("not ")]
         counts.append(f"{sum(kind in GOOD for kind in kinds)} of {len(offered)}")
     lines.append(["", "works or clear error", *counts])
-    about = machine()
-    rules = "\n".join(f"- **{kind}**: {rule}." for kind, rule in KINDS.items())
-    return "\n\n".join(
-        [
-            f"# {TITLE}",
-            f"Written on {about['date']} by `python examples/benchmarks/reliability.py "
-            "--document docs/reliability.md`.\n"
-            f"{about['versions']}.\n{about['machine']}.",
-            "\n".join(f"| {' | '.join(line)} |" for line in lines),
-            "An outcome is one of these:",
-            rules,
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def other_classes(found: dict[tuple[str, str], Outcome]) -> str:
+    """Say which outcomes of this package's other classes differ from those shown."""
+    others = [name for name in {name for name, _ in found} if name not in DEFAULT]
+    lines = []
+    for name in sorted(others):
+        shown = f"{name.partition(',')[0]}, Vanilla"
+        rows = [row for row in CASES if (name, row) in found]
+        unlike = [
+            f"{row} ({cell(found[name, row])})"
+            for row in rows
+            if found[name, row].kind != found.get((shown, row), NOT_RUN).kind
         ]
-    )
+        differences = ", ".join(unlike) if unlike else "none"
+        lines.append(f"- {name}: {len(rows)} cases, unlike Vanilla: {differences}.")
+    return "\n".join(["Our other classes:\n", *lines]) if lines else ""
+
+
+def report(output: Path) -> str:
+    """Return all outcomes that are there, in Markdown."""
+    from accuracy import machine
+
+    found, about = read(output), machine()
+    rules = "\n".join(f"- **{kind}**: {rule}." for kind, rule in KINDS.items())
+    parts = [
+        f"# {TITLE}",
+        f"Written on {about['date']} by `python examples/benchmarks/reliability.py "
+        f"--document docs/reliability.md`. {about['versions']}. {about['machine']}.",
+        table(found),
+        other_classes(found),
+        "An outcome is one of these:",
+        rules,
+    ]
+    return "\n\n".join(filter(None, parts))
 
 
 def main() -> None:
@@ -213,7 +238,7 @@ def main() -> None:
                     names,
                 )
             )
-    text = report(names, output)
+    text = report(output)
     (output / "reliability.md").write_text(text + "\n")
     if arguments.document is not None:
         put_part(arguments.document, text)
