@@ -4,6 +4,7 @@ What is refused stands in ``test_bad_input``; here is what has to work.
 """
 
 import copy
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -209,6 +210,23 @@ def test_periods_of_business_days_are_forecast(make, y):
     expected = make(horizon=3, sp=5).fit(y.reset_index(drop=True)).predict(fh=[1, 8])
     assert_array_equal(forecast, expected)
     assert list(forecast.index) == [index[72], index[79]]
+
+
+def test_a_time_zone_is_known_by_its_name(make, y, X):
+    """Not by its object, of which pytz has several for one zone."""
+    forecasts = []
+    for zone in (ZoneInfo("Europe/Berlin"), ZoneInfo.no_cache("Europe/Berlin")):
+        index = pd.date_range("2024-03-30 12:00", periods=96, freq="h", tz=zone)
+        known = X.set_axis(index)
+        series = y.set_axis(index[:72].tz_convert(ZoneInfo("Europe/Berlin")))
+        forecaster = make(horizon=3).fit(series[:60], known.loc[series.index[:60]])
+        later = y[60:].set_axis(index[60:72])
+        forecaster.update(later, known[60:72], update_params=False)
+        forecasts.append(forecaster.predict(fh=[1, 5], X=known[72:]))
+        assert list(forecasts[-1].index) == [index[72], index[76]]
+    assert_array_equal(*forecasts)
+    with pytest.raises(DataError, match=r"Europe/Berlin.*time zone"):
+        forecaster.predict(fh=[1], X=known[72:].tz_convert("US/Eastern"))
 
 
 def frozen(data):
