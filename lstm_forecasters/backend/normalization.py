@@ -13,7 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Frame", "frame_windows"]
+__all__ = ["LARGEST_VALUE", "Frame", "frame_windows"]
+
+LARGEST_VALUE = 1e300
+"""Largest magnitude of a value: float64 can still add up many of them."""
 
 FLOOR_OF_CHANGE = 0.1
 """Least scale of a window, as a share of the series' mean absolute change so far."""

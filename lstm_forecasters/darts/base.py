@@ -262,7 +262,10 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
 
     def _setup_for_fit_from_dataset(self, **kwargs: Any) -> Any:
         """Set up a fit on series, whose names a new network learns."""
-        if not kwargs["series"]:
+        given = kwargs["series"]
+        if isinstance(given, TimeSeries) and len(given) == 0:
+            raise DataError("the series is empty. Pass one with observed values.")
+        if not given:
             raise DataError(EMPTY_LIST)
         if self.model is None:
             self._names = None
@@ -308,9 +311,12 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
         likelihood = backend_likelihood(self.likelihood)
         dataset = TrainingWindows(data, layout, stride, max_samples_per_ts)
         values = dataset.samples.panel.values
-        if np.isnan(values).all():
+        missing = np.isnan(values).all(axis=0)
+        if missing.any():
+            name = str(series[0].components[int(missing.argmax())])
+            whose = "the series" if missing.all() else f"component {name!r}"
             raise DataError(
-                f"all {len(values)} values of the series are missing (NaN): there is "
+                f"all {len(values)} values of {whose} are missing (NaN): there is "
                 "nothing to learn from. Pass series with observed values."
             )
         if isinstance(likelihood, DartsLikelihood):
@@ -755,6 +761,18 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
                 f"{path} is a {type(model).__name__}: they are no pair."
             )
         return model
+
+    def load_weights(self, path: str, *args: Any, **kwargs: Any) -> None:
+        """Load the weights of a saved model, as darts does, from files that are whole.
+
+        Raises
+        ------
+        FileFormatError
+            If a file is damaged.
+        """
+        for file in filter(os.path.exists, (path, f"{path}.ckpt")):
+            _check_checksums(file)
+        super().load_weights(path, *args, **kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state, network included: pickles and copies can forecast."""

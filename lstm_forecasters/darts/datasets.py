@@ -22,6 +22,7 @@ from darts.utils.data.torch_datasets.utils import (
     TorchTrainingSample,
 )
 
+from lstm_forecasters.backend.normalization import LARGEST_VALUE
 from lstm_forecasters.backend.training import training_windows
 from lstm_forecasters.backend.windows import Layout, Panel, WindowBatch, Windows
 from lstm_forecasters.errors import CovariateError, DataError
@@ -141,12 +142,15 @@ class SeriesList:
         }
         arrays = {"target": values, **covariates}
         for name, array in arrays.items():
-            if np.isinf(array).any():
-                row = int(np.isinf(array).any(1).argmax())
+            too_large = np.abs(array) > LARGEST_VALUE
+            if too_large.any():
+                row, column = np.argwhere(too_large)[0]
                 number = int(np.searchsorted(starts, row, side="right")) - 1
+                value = array[row, column]
+                what = "an infinite value" if np.isinf(value) else f"the value {value}"
                 raise DataError(
-                    f"{name} of series {number} has an infinite value. Replace it, "
-                    "by NaN if it is unknown."
+                    f"{name} of series {number} has {what}. Replace it, by NaN if it "
+                    f"is unknown; the largest magnitude is {LARGEST_VALUE:g}."
                 )
         static = self.static()
         if layout.n_channels > 1 or static.shape[1] == 1:

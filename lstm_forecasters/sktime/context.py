@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lstm_forecasters.backend.normalization import LARGEST_VALUE
 from lstm_forecasters.backend.windows import Panel
 from lstm_forecasters.errors import CovariateError, DataError
 from lstm_forecasters.sktime.timegrid import TimeGrid, doubled
@@ -179,7 +180,7 @@ def read_context(
     ends = np.r_[starts[1:], len(y)]
     _check_regular(positions, starts, times)
     if earlier is None:
-        _check_observed(values, starts, instances)
+        _check_observed(values, starts, instances, y.columns)
     series = tuple(
         Series(int(positions[start]), values[start:end], found[start:end])
         for start, end in zip(starts, ends, strict=True)
@@ -204,14 +205,22 @@ def _like_earlier(y: pd.DataFrame, earlier: Context) -> pd.DataFrame:
 
 
 def _check_observed(
-    values: np.ndarray, starts: np.ndarray, instances: pd.Index | None
+    values: np.ndarray,
+    starts: np.ndarray,
+    instances: pd.Index | None,
+    columns: pd.Index,
 ) -> None:
-    """Refuse a series of which nothing was observed."""
-    seen = np.add.reduceat(~np.isnan(values).all(axis=1), starts, dtype=int)
+    """Refuse a series, or a column of it, of which nothing was observed."""
+    if len(columns) == 0:
+        raise DataError("y has no columns: pass at least one.")
+    seen = np.add.reduceat(~np.isnan(values), starts, axis=0, dtype=int)
     if (seen == 0).any():
-        number = int(np.argmin(seen))
+        number, column = np.argwhere(seen == 0)[0]
         where = "" if instances is None else f" of series {instances[number]!r}"
-        raise DataError(f"every value of y{where} is missing: nothing can be learnt.")
+        which = f" in column {columns[column]!r}" if seen[number].any() else ""
+        raise DataError(
+            f"every value of y{where}{which} is missing: nothing can be learnt."
+        )
 
 
 def _keys(index: pd.Index) -> pd.Index:
@@ -295,11 +304,14 @@ def _as_floats(frame: pd.DataFrame, name: str) -> np.ndarray:
         raise DataError(f"{name} has several columns {doubled!r}: rename them.")
     check_numeric(frame, name)
     values = frame.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
-    if np.isinf(values).any():
-        row, column = np.argwhere(np.isinf(values))[0]
+    too_large = np.abs(values) > LARGEST_VALUE
+    if too_large.any():
+        row, column = np.argwhere(too_large)[0]
+        value = values[row, column]
         raise DataError(
-            f"{name} is infinite at {frame.index[row]!r} in column "
-            f"{frame.columns[column]!r}. Pass finite numbers, or NaN for missing ones."
+            f"{name} is {'infinite' if np.isinf(value) else value} at "
+            f"{frame.index[row]!r} in column {frame.columns[column]!r}. Pass finite "
+            f"numbers of at most {LARGEST_VALUE:g}, or NaN for missing ones."
         )
     return values
 

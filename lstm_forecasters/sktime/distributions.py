@@ -21,7 +21,7 @@ def _normal(parameters: np.ndarray, index: pd.Index, columns: pd.Index) -> Any:
 
 def _student_t(parameters: np.ndarray, index: pd.Index, columns: pd.Index) -> Any:
     """Return t distributions from location, scale and freedom (rows, C, 3)."""
-    from skpro.distributions.t import TDistribution
+    from lstm_forecasters.sktime.student_t import TDistribution
 
     location, scale, freedom = np.moveaxis(parameters, 2, 0)
     return TDistribution(

@@ -115,7 +115,9 @@ class TimeGrid:
             if not isinstance(times, pd.PeriodIndex) or times.freq != self.offset:
                 raise self._off_grid(times, times[0])
             return (times.asi8 - self.anchor.ordinal) // self.offset.n
-        if not isinstance(times, pd.DatetimeIndex) or times.tz != self.anchor.tz:
+        if not isinstance(times, pd.DatetimeIndex) or str(times.tz) != str(
+            self.anchor.tz
+        ):
             raise self._off_grid(times, times[0])
         codes, unique = pd.factorize(times)
         last = max(unique.max(), self.anchor)

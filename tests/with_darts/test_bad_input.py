@@ -29,13 +29,9 @@ def no_training(monkeypatch):
 
 
 @pytest.fixture
-def new(no_training, small):
+def new(no_training, make):
     """Return a function that constructs a model that must not train."""
-
-    def construct(model_class=VanillaLSTMModel, **settings):
-        return model_class(**{**small, **settings})
-
-    return construct
+    return make
 
 
 @pytest.fixture
@@ -59,9 +55,9 @@ def known(monthly, static):
 
 
 @pytest.fixture
-def fitted(small, known):
+def fitted(make, known):
     """A model that was fitted on a series with covariates of every kind."""
-    return VanillaLSTMModel(**small).fit(**known)
+    return make().fit(**known)
 
 
 def with_value(series, step, value):
@@ -160,7 +156,7 @@ def test_types_that_cannot_work_are_refused(make, name, value, message):
 
 
 @pytest.mark.parametrize(
-    ("model_class", "name", "value", "message"),
+    ("owner", "name", "value", "message"),
     [
         (StackedLSTMModel, "num_layers", 0, "num_layers must be at least 1"),
         (StackedLSTMModel, "dropout", 1.0, r"dropout must lie in \[0, 1\)"),
@@ -169,9 +165,9 @@ def test_types_that_cannot_work_are_refused(make, name, value, message):
         (EncoderDecoderLSTMModel, "reverse_lookback", 1, "must be True or False"),
     ],
 )
-def test_settings_of_some_architectures(new, model_class, name, value, message):
+def test_settings_of_some_architectures(small, owner, name, value, message):
     with pytest.raises((ParameterError, ParameterTypeError), match=message):
-        new(model_class, **{name: value})
+        owner(**{**small, name: value})
 
 
 def test_unknown_parameters_are_refused(make):
@@ -204,6 +200,18 @@ def test_a_series_without_values_is_refused(new, monthly):
         new().fit(nothing)
     with pytest.raises(DataError, match="all 60 values of the series are missing"):
         new().fit([nothing, nothing])
+    half = monthly(30, columns=["seen"]).stack(nothing.with_columns_renamed("0", "no"))
+    with pytest.raises(DataError, match="all 30 values of component 'no' are missing"):
+        new().fit(half)
+
+
+def test_a_series_without_time_steps_is_refused(fitted, new, known, monthly):
+    with pytest.raises(DataError, match=r"the series is empty\. Pass one with obs"):
+        new().fit(monthly()[:0])
+    with pytest.raises(DataError, match=r"series 1 is empty\. Leave it out"):
+        new().fit([monthly(), monthly()[:0]])
+    with pytest.raises(DataError, match="empty"):
+        fitted.predict(6, **{**known, "series": known["series"][:0]})
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf])
@@ -214,6 +222,12 @@ def test_infinite_values_are_refused_and_named(new, known, name, value):
     message = f"{kind} of series 0 has an infinite value. Replace it, by NaN"
     with pytest.raises(DataError, match=message):
         new().fit(**spoilt)
+
+
+def test_values_that_add_up_to_infinity_are_refused(new, monthly):
+    message = r"target of series 0 has the value 1e\+305.* magnitude is 1e\+300"
+    with pytest.raises(DataError, match=message):
+        new().fit(with_value(monthly(), 3, 1e305))
 
 
 def test_the_series_with_an_infinite_value_is_named(new, monthly):
@@ -239,10 +253,25 @@ def test_series_of_unequal_components_are_refused(new, monthly):
         new().fit([monthly(), two])
 
 
-def test_things_that_are_no_series_are_refused(new):
-    for thing in (np.arange(40.0), pd.Series(np.arange(40.0)), None):
-        with pytest.raises((TypeError, ValueError, AttributeError)):
-            new().fit(thing)
+def test_things_that_are_no_series_are_refused(fitted, new, known):
+    """They are what pandas and numpy users have at hand."""
+    frame = pd.DataFrame({"a": np.arange(40.0)})
+    for thing, received in (
+        (np.arange(40.0), "ndarray"),
+        (frame, "DataFrame"),
+        ([known["series"], frame["a"]], "a list with Series"),
+        ("sales.csv", "str"),
+        (5, "int"),
+    ):
+        for name in known:
+            given = {**known, name: thing}
+            message = f"{name} must be a TimeSeries .*, got {received}. Convert it"
+            with pytest.raises(ParameterTypeError, match=message):
+                new().fit(**given)
+            with pytest.raises(ParameterTypeError, match=message):
+                fitted.predict(6, **given)
+    with pytest.raises(DataError, match="Pass a TimeSeries"):
+        new().fit(None)
 
 
 def test_a_single_value_is_too_short(new, monthly):

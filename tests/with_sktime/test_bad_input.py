@@ -43,13 +43,9 @@ def no_training(monkeypatch):
 
 
 @pytest.fixture
-def new(no_training, small):
+def new(no_training, make):
     """Return a function that constructs a forecaster that must not train."""
-
-    def construct(forecaster_class=VanillaLSTMForecaster, **settings):
-        return forecaster_class(**{**small, **settings})
-
-    return construct
+    return make
 
 
 @pytest.fixture
@@ -75,6 +71,12 @@ def test_infinite_values_are_refused_and_named(new, y, X):
     message = r"X is infinite at Period\('2000-04', 'M'\) in column 'ads'.*NaN"
     with pytest.raises(DataError, match=message):
         new().fit(y, X[: len(y)].assign(ads=replaced(X["ads"], 3, np.inf)))
+
+
+def test_values_that_add_up_to_infinity_are_refused(new, y):
+    message = r"y is -1e\+305 at Period\('2000-06', 'M'\).* at most 1e\+300"
+    with pytest.raises(DataError, match=message):
+        new().fit(replaced(y, 5, -1e305))
 
 
 def test_gaps_in_the_index_are_refused(new, y, stamps):
@@ -124,6 +126,13 @@ def test_nothing_to_learn_from_is_refused(new, y):
         new().fit(y * np.nan)
     with pytest.raises(DataError, match="y is empty"):
         new().fit(y[:0])
+    with pytest.raises(DataError, match="y has no columns"):
+        new().fit(y.to_frame()[[]])
+    half = pd.DataFrame({"seen": y, "unseen": np.nan})
+    with pytest.raises(DataError, match="every value of y in column 'unseen' is miss"):
+        new().fit(half)
+    with pytest.raises(DataError, match="y of series 'b' in column 'unseen' is miss"):
+        new().fit(pd.concat({"a": half.fillna(1.0), "b": half}))
     with pytest.raises(TrainingError, match=r"longest series has 1 time steps"):
         new().fit(y[:1], fh=[1])
     with pytest.raises(TrainingError, match=r"validation_fraction is 0\.9"):
@@ -328,9 +337,12 @@ OWNERS = {
 @pytest.mark.parametrize(
     ("name", "value"), [(name, value) for name in WRONG for value in WRONG[name]]
 )
-def test_parameters_that_cannot_work_are_refused_by_name(new, y, X, name, value):
+def test_parameters_that_cannot_work_are_refused_by_name(
+    no_training, small, y, X, name, value
+):
     """The message names the parameter and repeats what was received."""
-    forecaster = new(OWNERS.get(name, VanillaLSTMForecaster), **{name: value})
+    owner = OWNERS.get(name, VanillaLSTMForecaster)
+    forecaster = owner(**{**small, name: value})
     received = re.escape(str(value))
     with pytest.raises((ParameterError, ParameterTypeError), match=received) as caught:
         forecaster.fit(y, X[: len(y)] if name == "past_covariates" else None)

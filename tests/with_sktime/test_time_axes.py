@@ -13,6 +13,16 @@ INDEXES = {
     "months": lambda n: pd.period_range("1999-11", periods=n, freq="M"),
     "quarters": lambda n: pd.period_range("1990Q3", periods=n, freq="Q"),
     "weeks": lambda n: pd.period_range("2001-01-05", periods=n, freq="W"),
+    "days as periods": lambda n: pd.period_range("2000-02-27", periods=n, freq="D"),
+    "hours as periods": lambda n: pd.period_range(
+        "2000-02-28 22:00", periods=n, freq="h"
+    ),
+    "minutes as periods": lambda n: pd.period_range(
+        "2000-02-28 23:30", periods=n, freq="min"
+    ),
+    "seconds as periods": lambda n: pd.period_range(
+        "2000-02-28 23:59:30", periods=n, freq="s"
+    ),
     "month starts": lambda n: pd.date_range("1999-11-01", periods=n, freq="MS"),
     "month ends": lambda n: pd.date_range("1999-11-30", periods=n, freq="ME"),
     "days": lambda n: pd.date_range("2000-02-27", periods=n, freq="D"),
