@@ -180,7 +180,9 @@ def other_classes(found: dict[tuple[str, str], Outcome]) -> str:
         ]
         differences = ", ".join(unlike) if unlike else "none"
         lines.append(f"- {name}: {len(rows)} cases, unlike Vanilla: {differences}.")
-    return "\n".join(["Our other classes:\n", *lines]) if lines else ""
+    return (
+        "\n".join(["Our other classes, by `--all-classes`:\n", *lines]) if lines else ""
+    )
 
 
 def report(output: Path) -> str:
