@@ -253,23 +253,7 @@ def test_series_of_unequal_components_are_refused(new, monthly):
         new().fit([monthly(), two])
 
 
-def test_things_that_are_no_series_are_refused(fitted, new, known):
-    """They are what pandas and numpy users have at hand."""
-    frame = pd.DataFrame({"a": np.arange(40.0)})
-    for thing, received in (
-        (np.arange(40.0), "ndarray"),
-        (frame, "DataFrame"),
-        ([known["series"], frame["a"]], "a list with Series"),
-        ("sales.csv", "str"),
-        (5, "int"),
-    ):
-        for name in known:
-            given = {**known, name: thing}
-            message = f"{name} must be a TimeSeries .*, got {received}. Convert it"
-            with pytest.raises(ParameterTypeError, match=message):
-                new().fit(**given)
-            with pytest.raises(ParameterTypeError, match=message):
-                fitted.predict(6, **given)
+def test_a_fit_without_a_series_is_refused(new):
     with pytest.raises(DataError, match="Pass a TimeSeries"):
         new().fit(None)
 

@@ -138,6 +138,14 @@ def test_a_forecast_leaves_the_trainer_of_the_fit(small, monthly, tmp_path):
     assert model.fit(monthly()).epochs_trained == 4
 
 
+def test_a_forecast_on_the_cpu_moves_no_weights(small, monthly, monkeypatch):
+    """Moving them, even to where they are, breaks forecasts in other threads."""
+    model = VanillaLSTMModel(**small).fit(monthly())
+    expected = model.predict(9)
+    monkeypatch.setattr(torch.nn.LSTM, "_apply", None)
+    assert model.predict(9) == expected
+
+
 def test_dropout_is_off_again_after_a_forecast_with_it(small, monthly):
     settings = {**small, "num_layers": 2, "dropout": 0.4}
     model = StackedLSTMModel(**settings).fit(monthly())
