@@ -190,18 +190,15 @@ class Trainer:
             self.model.to(self.device).train()
 
     def _run(self) -> None:
-        """Train from the start, or from the checkpoint, to the end."""
+        """Train to the end, or until no more is to be gained."""
         self._start()
-        state = None if self.checkpoint is None else self.checkpoint.read()
-        if state is not None:
-            self._restore(state)
         try:
             self._advance(self.n_steps)
         finally:
             self.best.restore(self.model)
 
     def _start(self) -> None:
-        """Begin with the first step."""
+        """Begin with the first step, or with that of the checkpoint."""
         self.model.to(self.device).train()
         self.optimizer = ClippedAdamW(
             self.model, self.recipe.gradient_clip, self.weight_decay
@@ -209,6 +206,9 @@ class Trainer:
         self.best = BestWeights(self.recipe.patience)
         self.n_done = 0
         self.rows = torch.empty(0, dtype=torch.int64)
+        state = None if self.checkpoint is None else self.checkpoint.read()
+        if state is not None:
+            self._restore(state)
 
     def _advance(self, n_steps: int) -> None:
         """Train until a number of steps is done, or no more is to be gained."""

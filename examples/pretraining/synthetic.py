@@ -1,0 +1,291 @@
+"""Synthetic series to pretrain on: every series is drawn, none is real.
+
+A series is a sum of parts, each of which a share of the series has. Units are
+arbitrary, since networks read windows in units of their own; what matters is how large
+the parts are beside one another. All series of a call are drawn together.
+
+season (all)
+    Period 1, 4, 7, 12, 24, 48, 52 or any from 2 to 60, as often as ``PERIODS`` has it.
+profile (periods above 1)
+    Half: one to four waves, the k-th of N(0, 1) / k. Half: N(0, 1) for each step of
+    the season, smoothed over up to a quarter of it. Both with a deviation of 1.
+strength of the season
+    Log-normal, median 1, sigma 0.8; in half of the series it grows or falls by up to
+    2.5 times.
+second season (half of the series of days, period 7, and hours, period 24)
+    Of hours, a week: N(0, 1) a day for the level, and exp(0.3 N(0, 1)) a day for the
+    strength of the season. Of days, a year of 365 in one or two waves. The level is
+    multiplied by a log-normal factor, median 0.6, sigma 0.6.
+trend (0.7 of all)
+    A slope of Student t (3 degrees of freedom) over the whole length. It changes 1.5
+    times on average, each time by N(0, 1).
+random walk (0.5)
+    Steps of Student t (4 degrees of freedom), times log-normal, median 0.15, sigma 0.8.
+autoregression (all)
+    Of the first order, phi uniform from -0.3 to 0.95, deviation log-normal, median 0.3,
+    sigma 0.8.
+level shifts (0.15, a second one in 0.075)
+    N(0, 2), anywhere.
+holidays (0.1 of the series of days and hours)
+    One day in 20 to 60, on which the level moves by the same N(0, 1.5).
+growth with the level (0.35)
+    The exponential of the series, in which four deviations are 0.3 to 3.
+calendar (0.1 of the series of months)
+    Lifted above zero and multiplied by the days of the month over their mean.
+counts (0.08)
+    Poisson, with the lifted series as its rate, of mean 1 to 30.
+intermittent demand (0.05)
+    Zero but for 0.1 to 0.6 of the steps; sizes are 1 + Poisson of mean 0 to 10.
+outliers (0.2)
+    In 0.01 of the steps, Student t (2 degrees of freedom) times 3 deviations of the
+    changes.
+missing values (0.15)
+    One to three stretches of up to a tenth of the series; in a third of these series
+    0.1 of all steps, too.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.random import Generator
+
+__all__ = ["PERIODS", "draw_series"]
+
+PERIODS = {1: 0.14, 4: 0.12, 7: 0.14, 12: 0.24, 24: 0.18, 48: 0.03, 52: 0.06}
+"""How often a period is drawn; the rest is any from 2 to 60."""
+
+DAYS_OF_MONTHS = np.array([31, 28.25, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
+
+
+def draw_series(
+    random: Generator, n_series: int, n_steps: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return series (n_series, n_steps), NaN where missing, and their periods.
+
+    Parameters
+    ----------
+    random : numpy.random.Generator
+        Source of all randomness.
+    n_series, n_steps : int
+        How many series, and how long each is.
+
+    Returns
+    -------
+    values : numpy.ndarray of shape (n_series, n_steps), float64
+    periods : numpy.ndarray of shape (n_series,), int64
+        Time steps of a season, 1 where there is none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> values, periods = draw_series(np.random.default_rng(0), 3, 100)
+    >>> values.shape, periods.shape
+    ((3, 100), (3,))
+    """
+    periods = _periods(random, n_series)
+    values = _season(random, periods, n_steps)
+    values += _trend(random, n_series, n_steps)
+    values += _random_walk(random, n_series, n_steps)
+    values += _autoregression(random, n_series, n_steps)
+    values += _level_shifts(random, n_series, n_steps)
+    values += _holidays(random, periods, n_steps)
+    values = _grown(random, values)
+    values = _by_calendar(random, values, periods)
+    values = _counted(random, values)
+    values = _intermittent(random, values)
+    values = _with_outliers(random, values)
+    return _with_gaps(random, values), periods
+
+
+def _periods(random: Generator, n_series: int) -> np.ndarray:
+    """Draw the periods."""
+    named = random.choice(
+        [*PERIODS, 0], n_series, p=[*PERIODS.values(), 1 - sum(PERIODS.values())]
+    )
+    return np.where(named > 0, named, random.integers(2, 61, n_series))
+
+
+def _chosen(random: Generator, n_series: int, share: float) -> np.ndarray:
+    """Draw which series have a part, (n_series, 1)."""
+    return random.random((n_series, 1)) < share
+
+
+def _log_normal(
+    random: Generator, n_series: int, median: float, sigma: float
+) -> np.ndarray:
+    """Draw log-normal factors, (n_series, 1)."""
+    return median * np.exp(sigma * random.normal(size=(n_series, 1)))
+
+
+def _season(random: Generator, periods: np.ndarray, n_steps: int) -> np.ndarray:
+    """Draw seasons, of which days may have a week and weeks a year above them."""
+    n_series = len(periods)
+    step = np.arange(n_steps)[None] + random.integers(0, 10_000, (n_series, 1))
+    season = np.empty((n_series, n_steps))
+    for period in np.unique(periods):  # a dozen or two of them
+        rows = periods == period
+        profile = _profiles(random, int(rows.sum()), int(period))
+        season[rows] = np.take_along_axis(profile, step[rows] % period, 1)
+    along = np.linspace(-0.5, 0.5, n_steps)
+    slope = random.uniform(-np.log(2.5), np.log(2.5), (n_series, 1))
+    slope *= _chosen(random, n_series, 0.5)
+    strength = _log_normal(random, n_series, 1.0, 0.8) * np.exp(slope * along)
+    has_more = _chosen(random, n_series, 0.5)[:, 0]
+    level = np.zeros((n_series, n_steps))
+    rows = has_more & (periods == 24)
+    for added, size in ((level, 0.7), (strength, 0.3)):
+        week = random.normal(size=(int(rows.sum()), 7))
+        day = step[rows] // 24 % 7
+        part = np.take_along_axis(week, day, 1)
+        added[rows] = added[rows] * np.exp(size * part) if added is strength else part
+    rows = has_more & (periods == 7)
+    year = _waves(random, int(rows.sum()), 365, 2)
+    level[rows] = np.take_along_axis(year, step[rows] % 365, 1)
+    return strength * season + level * _log_normal(random, n_series, 0.6, 0.6)
+
+
+def _profiles(random: Generator, n_series: int, period: int) -> np.ndarray:
+    """Draw profiles of a season with a deviation of 1, (n_series, period)."""
+    if period == 1:
+        return np.zeros((n_series, 1))
+    rough = random.normal(size=(n_series, period))
+    width = random.integers(1, max(2, period // 4) + 1, n_series)
+    spectrum = np.fft.rfft(rough, axis=1)
+    frequency = np.arange(spectrum.shape[1])[None]
+    spectrum *= np.exp(-2 * (frequency * width[:, None] / period) ** 2)
+    smooth = np.fft.irfft(spectrum, period, axis=1)
+    waves = _waves(random, n_series, period, 4)
+    profile = np.where(_chosen(random, n_series, 0.5), waves, smooth)
+    profile -= profile.mean(1, keepdims=True)
+    return profile / np.maximum(profile.std(1, keepdims=True), 1e-9)
+
+
+def _waves(random: Generator, n_series: int, period: int, most: int) -> np.ndarray:
+    """Draw sums of up to some harmonics, (n_series, period)."""
+    angle = 2 * np.pi * np.arange(period) / period
+    n_waves = random.integers(1, most + 1, (n_series, 1))
+    total = np.zeros((n_series, period))
+    for number in range(1, most + 1):
+        size = random.normal(size=(n_series, 1)) / number * (number <= n_waves)
+        phase = random.uniform(0, 2 * np.pi, (n_series, 1))
+        total += size * np.sin(number * angle + phase)
+    return total
+
+
+def _trend(random: Generator, n_series: int, n_steps: int) -> np.ndarray:
+    """Draw lines whose slope changes now and then."""
+    slope = np.zeros((n_series, n_steps))
+    slope[:, 0] = random.standard_t(3, n_series)
+    changes = random.random((n_series, n_steps)) < 1.5 / n_steps
+    slope += changes * random.normal(size=(n_series, n_steps))
+    lines = slope.cumsum(1).cumsum(1) / n_steps
+    return lines * _chosen(random, n_series, 0.7)
+
+
+def _random_walk(random: Generator, n_series: int, n_steps: int) -> np.ndarray:
+    """Draw random walks with steps that are sometimes large."""
+    walk = random.standard_t(4, (n_series, n_steps)).cumsum(1)
+    walk *= _log_normal(random, n_series, 0.15, 0.8)
+    return walk * _chosen(random, n_series, 0.5)
+
+
+def _autoregression(random: Generator, n_series: int, n_steps: int) -> np.ndarray:
+    """Draw stationary noise with a memory of one step."""
+    phi = random.uniform(-0.3, 0.95, n_series)
+    noise = random.normal(size=(n_series, n_steps)) * np.sqrt(1 - phi[:, None] ** 2)
+    noise[:, 0] /= np.sqrt(1 - phi**2)
+    for step in range(1, n_steps):
+        noise[:, step] += phi * noise[:, step - 1]
+    return noise * _log_normal(random, n_series, 0.3, 0.8)
+
+
+def _level_shifts(random: Generator, n_series: int, n_steps: int) -> np.ndarray:
+    """Draw one or two steps to another level."""
+    total = np.zeros((n_series, n_steps))
+    for share in (0.15, 0.075):
+        at = random.integers(0, n_steps, (n_series, 1))
+        size = 2 * random.normal(size=(n_series, 1)) * _chosen(random, n_series, share)
+        total += size * (np.arange(n_steps) >= at)
+    return total
+
+
+def _holidays(random: Generator, periods: np.ndarray, n_steps: int) -> np.ndarray:
+    """Draw days on which the level is another, in series of days or hours."""
+    n_series = len(periods)
+    length = np.where(periods == 24, 24, 1)[:, None]
+    day = np.arange(n_steps)[None] // length
+    share = 1 / random.uniform(20, 60, (n_series, 1))
+    is_holiday = random.random((n_series, n_steps)) < share
+    size = 1.5 * random.normal(size=(n_series, 1)) * _chosen(random, n_series, 0.1)
+    of_days = np.isin(periods, (7, 24))[:, None]
+    return size * of_days * np.take_along_axis(is_holiday, day, 1)
+
+
+def _grown(random: Generator, values: np.ndarray) -> np.ndarray:
+    """Let some series vary in proportion to their level."""
+    n_series = len(values)
+    spread = np.maximum(values.std(1, keepdims=True), 1e-9)
+    centered = (values - values.mean(1, keepdims=True)) / spread
+    size = random.uniform(0.3, 3.0, (n_series, 1)) / 4  # four deviations are a range
+    grown = np.exp(np.clip(size * centered, -20, 20))
+    return np.where(_chosen(random, n_series, 0.35), grown * spread / size, values)
+
+
+def _by_calendar(
+    random: Generator, values: np.ndarray, periods: np.ndarray
+) -> np.ndarray:
+    """Make some monthly series totals over months of different lengths."""
+    n_series, n_steps = values.shape
+    chosen = _chosen(random, n_series, 0.1) & (periods == 12)[:, None]
+    first = random.integers(0, 12, (n_series, 1))
+    days = DAYS_OF_MONTHS[(first + np.arange(n_steps)) % 12] / DAYS_OF_MONTHS.mean()
+    lifted = values - values.min(1, keepdims=True) + values.std(1, keepdims=True)
+    return np.where(chosen, lifted * days, values)
+
+
+def _counted(random: Generator, values: np.ndarray) -> np.ndarray:
+    """Make some series counts."""
+    n_series = len(values)
+    lifted = values - values.min(1, keepdims=True)
+    mean = random.uniform(1, 30, (n_series, 1))
+    rate = mean * lifted / np.maximum(lifted.mean(1, keepdims=True), 1e-9)
+    chosen = _chosen(random, n_series, 0.08)
+    counts = random.poisson(np.where(chosen, rate, 0.0))
+    return np.where(chosen, counts, values)
+
+
+def _intermittent(random: Generator, values: np.ndarray) -> np.ndarray:
+    """Make some series zero in most of their steps."""
+    n_series, n_steps = values.shape
+    share = random.uniform(0.1, 0.6, (n_series, 1))
+    is_demand = random.random((n_series, n_steps)) < share
+    size = 1 + random.poisson(random.uniform(0, 10, (n_series, 1)), values.shape)
+    return np.where(_chosen(random, n_series, 0.05), is_demand * size, values)
+
+
+def _with_outliers(random: Generator, values: np.ndarray) -> np.ndarray:
+    """Disturb a few steps of some series."""
+    n_series, n_steps = values.shape
+    rows, steps = np.nonzero(
+        (random.random((n_series, n_steps)) < 0.01) & _chosen(random, n_series, 0.2)
+    )
+    spread = np.diff(values, axis=1).std(1)
+    disturbed = values.copy()
+    disturbed[rows, steps] += 3 * random.standard_t(2, len(rows)) * spread[rows]
+    return disturbed
+
+
+def _with_gaps(random: Generator, values: np.ndarray) -> np.ndarray:
+    """Leave out stretches of some series, and single steps of a few."""
+    n_series, n_steps = values.shape
+    chosen = _chosen(random, n_series, 0.15)
+    step = np.arange(n_steps)
+    missing = np.zeros((n_series, n_steps), dtype=bool)
+    for share in (1.0, 0.5, 0.25):
+        first = random.integers(0, n_steps, (n_series, 1))
+        length = random.integers(1, max(2, n_steps // 10), (n_series, 1))
+        stretch = (step >= first) & (step < first + length)
+        missing |= stretch & _chosen(random, n_series, share)
+    single = random.random((n_series, n_steps)) < 0.1
+    missing |= single & _chosen(random, n_series, 1 / 3)
+    return np.where(missing & chosen, np.nan, values)

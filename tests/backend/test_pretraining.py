@@ -1,0 +1,157 @@
+"""Synthetic series are what their description says, and training on them resumes."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lstm_forecasters.backend import checkpoints
+from lstm_forecasters.backend.files import read_archive
+
+FOLDER = Path(__file__).parents[2] / "examples" / "pretraining"
+
+
+@pytest.fixture(scope="module")
+def scripts():
+    """The two scripts, which import one another by their plain names."""
+    loaded = {}
+    for name in ("synthetic", "train"):
+        spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
+        loaded[name] = sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(loaded[name])
+    yield loaded
+    for name in loaded:
+        del sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def synthetic(scripts):
+    return scripts["synthetic"]
+
+
+@pytest.fixture(scope="module")
+def drawn(synthetic):
+    """Four thousand series and their periods."""
+    return synthetic.draw_series(np.random.default_rng(0), 4000, 200)
+
+
+def test_the_same_seed_draws_the_same_series(synthetic):
+    first, again, other = (
+        synthetic.draw_series(np.random.default_rng(seed), 50, 80)[0]
+        for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other, equal_nan=True)
+
+
+def test_values_are_finite_or_missing_and_series_differ(drawn):
+    values, _ = drawn
+    assert not np.isinf(values).any()
+    assert np.nanmax(np.abs(values)) < 1e6
+    assert (np.nanstd(values, axis=1) > 0).mean() > 0.999
+    assert len(np.unique(values[:, 0])) > 3000
+
+
+def test_periods_are_as_frequent_as_said(synthetic, drawn):
+    _, periods = drawn
+    assert periods.min() >= 1
+    assert periods.max() <= 60
+    rest = (1 - sum(synthetic.PERIODS.values())) / 59
+    for period, share in synthetic.PERIODS.items():
+        expected = share + (rest if period > 1 else 0)
+        assert np.mean(periods == period) == pytest.approx(expected, abs=0.02)
+
+
+def test_parts_have_the_shares_that_are_said(drawn):
+    values, _ = drawn
+    missing = np.isnan(values).any(1)
+    assert missing.mean() == pytest.approx(0.15, abs=0.02)
+    whole = (np.nan_to_num(values) % 1 == 0).all(1)
+    assert whole.mean() == pytest.approx(0.12, abs=0.03)
+    often_zero = (values == 0).mean(1) > 0.3
+    assert 0.03 < often_zero.mean() < 0.12
+
+
+@pytest.mark.parametrize("period", [4, 7, 12, 24, 52])
+def test_profiles_have_mean_0_and_deviation_1(synthetic, period):
+    profiles = synthetic._profiles(np.random.default_rng(0), 500, period)
+    assert profiles.shape == (500, period)
+    np.testing.assert_allclose(profiles.mean(1), 0, atol=1e-12)
+    np.testing.assert_allclose(profiles.std(1), 1, rtol=1e-9)
+
+
+def test_seasons_repeat_in_their_period(synthetic):
+    periods = np.array([4, 12, 30, 52] * 50)
+    season = synthetic._season(np.random.default_rng(0), periods, 400)
+    for period in (4, 12, 30, 52):
+        rows = season[periods == period]
+        ratio = np.abs(rows[:, period:] / rows[:, :-period])
+        growth = np.exp(np.log(2.5) * period / 399)
+        assert ratio.min() > 1 / growth - 1e-9
+        assert ratio.max() < growth + 1e-9
+        assert np.isclose(ratio, 1).all(1).mean() == pytest.approx(0.5, abs=0.2)
+
+
+def test_weeks_and_years_stand_above_days(synthetic):
+    periods = np.repeat([24, 7], 100)
+    season = synthetic._season(np.random.default_rng(0), periods, 24 * 7 * 6)
+    hours, days = season[:100], season[100:]
+    changes = {
+        lag: np.abs(rows[:, lag:] - rows[:, :-lag]).mean(1) / rows.std(1)
+        for rows, lag in ((hours, 24), (hours, 168), (days, 7), (days, 365))
+    }
+    assert np.median(changes[168]) < 0.1 < np.quantile(changes[24], 0.75)
+    assert np.quantile(changes[7], 0.75) > 0.01
+
+
+def test_noise_has_the_memory_of_its_coefficient(synthetic):
+    noise = synthetic._autoregression(np.random.default_rng(0), 2000, 400)
+    noise = noise / noise.std(1, keepdims=True)
+    memory = (noise[:, 1:] * noise[:, :-1]).mean(1)
+    assert np.median(memory) == pytest.approx((-0.3 + 0.95) / 2, abs=0.05)
+    assert np.quantile(memory, 0.99) > 0.9
+    assert np.quantile(memory, 0.01) < -0.2
+
+
+def test_histories_have_all_lengths(scripts):
+    train = scripts["train"]
+    found = train.draw([0, 0], 2000)
+    history = found.windows.lengths - 2 * train.LAYOUT.horizon
+    assert history.min() == train.SHORTEST_HISTORY
+    assert np.mean(history == train.LAYOUT.context) == pytest.approx(0.5, abs=0.04)
+    assert np.mean(history < 60) > 0.15
+    last = np.zeros(2000)
+    np.maximum.at(last, found.series.numpy(), found.steps.numpy())
+    assert (last + train.LAYOUT.horizon == found.windows.lengths).all()
+
+
+def run(train, monkeypatch, file, *arguments):
+    monkeypatch.setattr(sys, "argv", ["train", str(file), *map(str, arguments)])
+    train.main()
+
+
+def test_training_is_resumed_and_ends_at_the_same_file(scripts, monkeypatch, tmp_path):
+    train = scripts["train"]
+    small = ["--steps", 6, "--batch-size", 8, "--hidden-size", 4, "--every", 4]
+    monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(train, "HELD_OUT", 20)
+    run(train, monkeypatch, tmp_path / "whole.net", *small)
+    step, steps = train.SyntheticTrainer.step, []
+
+    def stepping(self, *args):
+        steps.append(self.n_done)
+        if len(steps) == 4:
+            raise KeyboardInterrupt
+        return step(self, *args)
+
+    monkeypatch.setattr(train.SyntheticTrainer, "step", stepping)
+    with pytest.raises(KeyboardInterrupt):
+        run(train, monkeypatch, tmp_path / "resumed.net", *small)
+    run(train, monkeypatch, tmp_path / "resumed.net", *small)
+    assert steps == [0, 1, 2, 3, 3, 4, 5]
+    whole, resumed = (tmp_path / f"{name}.net" for name in ("whole", "resumed"))
+    assert whole.read_bytes() == resumed.read_bytes()
+    assert sorted(tmp_path.iterdir()) == [resumed, whole]
+    assert read_archive(whole).models[0].layout == train.LAYOUT
