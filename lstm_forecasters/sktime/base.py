@@ -29,6 +29,7 @@ from lstm_forecasters.backend.files import (
     write_atomically,
 )
 from lstm_forecasters.backend.forecasting import Forecast, forecast
+from lstm_forecasters.backend.forking import about_to_compute
 from lstm_forecasters.backend.likelihoods import LIKELIHOODS, make_likelihood
 from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.backend.recipe import (
@@ -253,6 +254,7 @@ class BaseLSTMForecaster(BaseForecaster):
     ) -> BaseLSTMForecaster:
         """Train a network, or take up the pretrained one."""
         self._check_parameters()
+        about_to_compute()
         if hasattr(self, "pretrained_network_"):
             return self._fit_pretrained(y, X)
         context = read_context(y, X, self._covariates(X))
@@ -292,6 +294,7 @@ class BaseLSTMForecaster(BaseForecaster):
     ) -> BaseLSTMForecaster:
         """Train a network on a panel, for later fits to start from."""
         self._check_parameters()
+        about_to_compute()
         context = read_context(y, X, self._covariates(X))
         generator = self._generator()
         model = self._new_model(context, fh, generator)
@@ -309,6 +312,7 @@ class BaseLSTMForecaster(BaseForecaster):
         if not hasattr(self, "pretrained_network_"):
             return self._pretrain(y, X, fh)
         self._check_parameters()
+        about_to_compute()
         model = copy.deepcopy(self.pretrained_network_)
         context = read_context(y, X, _covariates_of(model.layout))
         recipe = dataclasses.replace(self._recipe(), weight_decay=0.0)
@@ -413,6 +417,7 @@ class BaseLSTMForecaster(BaseForecaster):
         context = old.updated(read_context(y, X, old.covariates, old))
         if not update_params:
             return self._adopt(self.network_, context)
+        about_to_compute()
         model = copy.deepcopy(self.network_)
         windows = Windows(context.panel(), model.layout)
         n_channels = windows.n_components // model.layout.n_channels
@@ -447,6 +452,7 @@ class BaseLSTMForecaster(BaseForecaster):
         Steps after the cutoff are forecast from the cutoff, those up to it one step
         ahead from the data before them. The values are (I, n, C, A).
         """
+        about_to_compute()
         context, windows, model = self._context, self._windows, self.network_
         steps = _steps(fh, context)
         origins = windows.lengths[:, None] - 1 + steps
