@@ -9,6 +9,7 @@ __all__ = [
     "CovariateError",
     "DataError",
     "FileFormatError",
+    "ForkError",
     "LSTMForecastersError",
     "MissingExtraError",
     "ParameterError",
@@ -44,6 +45,10 @@ class FileFormatError(LSTMForecastersError, ValueError):
 
 class TrainingError(LSTMForecastersError, ValueError):
     """Training did not arrive at a usable network."""
+
+
+class ForkError(LSTMForecastersError, RuntimeError):
+    """A forked process cannot compute, for lack of the threads of its parent."""
 
 
 class TrainingWarning(UserWarning):

@@ -448,14 +448,16 @@ def _expanding_mean_change(
     filled: np.ndarray, starts: np.ndarray, lengths: np.ndarray
 ) -> np.ndarray:
     """Mean absolute change of each series up to and including each row, (N, C)."""
-    change = np.abs(np.diff(filled, axis=0, prepend=filled[:1]))
-    change[starts] = 0.0
+    change = np.diff(filled, axis=0, prepend=filled[:1])
+    np.abs(change, out=change)
     known = ~np.isnan(change)
     known[starts] = False
-    total, count = np.cumsum(np.nan_to_num(change), axis=0), np.cumsum(known, axis=0)
-    offset = np.repeat(total[starts], lengths, axis=0)
-    n_before = np.repeat(count[starts], lengths, axis=0)
-    return (total - offset) / np.maximum(count - n_before, 1)
+    change[~known] = 0.0
+    total, count = np.cumsum(change, axis=0, out=change), np.cumsum(known, axis=0)
+    total -= np.repeat(total[starts], lengths, axis=0)
+    count -= np.repeat(count[starts], lengths, axis=0)
+    total /= np.maximum(count, 1, out=count)
+    return total
 
 
 def _shift_into_padding(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import inspect
@@ -42,6 +43,7 @@ from lstm_forecasters.backend.files import (
     write_atomically,
 )
 from lstm_forecasters.backend.forecasting import WINDOWS_AT_A_TIME
+from lstm_forecasters.backend.forking import about_to_compute
 from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.backend.recipe import (
     Recipe,
@@ -474,6 +476,7 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
         load_best: bool = False,
     ) -> dict[str, Any]:
         """Set up the trainer, the module and the data, and a step budget by default."""
+        about_to_compute()
         self._verify_train_dataset_type(train_dataset)
         n_windows = len(train_dataset)
         n_channels = 1
@@ -639,18 +642,20 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
         **kwargs: Any,
     ) -> dict[str, Any]:
         """Set up the trainer, the module and the data of a forecast."""
+        about_to_compute()
         check_integer("n", n, 1)
         if batch_size is None and self.batch_size in (None, self._own_batch_size):
             batch_size = WINDOWS_AT_A_TIME
             if isinstance(dataset, InferenceWindows):
                 n_components = dataset.samples.windows.n_components
                 batch_size = max(1, batch_size // n_components)
-        trainer_of_fit = self.trainer
+        owner = self
         if trainer is None and needs_no_trainer(
             self.trainer_params, kwargs.get("verbose")
         ):
             trainer = PlainPredictor()
-        setup: dict[str, Any] = super()._setup_for_predict(
+            owner = self._of_one_call(bool(kwargs.get("mc_dropout")))
+        setup: dict[str, Any] = super(BaseLSTMModel, owner)._setup_for_predict(
             n=n,
             dataset=dataset,
             trainer=trainer,
@@ -658,14 +663,28 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
             dataloader_kwargs=self._loader_kwargs(dataset, dataloader_kwargs),
             **kwargs,
         )
-        if isinstance(trainer, PlainPredictor):
-            self.trainer = trainer_of_fit
         setup["model"].pred_seed = (
             self._draw_seed()
             if random_state is None
             else int(check_random_state(random_state).randint(LARGEST_SEED))
         )
         return setup
+
+    def _of_one_call(self, mc_dropout: bool) -> Self:
+        """Return a model of the same network for one forecast.
+
+        What darts notes of the forecast in the module is of this call alone, so that
+        several threads can forecast with one model.
+        """
+        module = self.model
+        assert module is not None
+        if module.device.type != "cpu":
+            module.cpu()  # not in vain: torch's LSTMs are lost to other threads in it
+        module.eval()
+        module = copy.deepcopy(module) if mc_dropout else copy.copy(module)
+        twin = object.__new__(type(self))
+        twin.__dict__.update(vars(self), model=module)
+        return twin
 
     def scale_batch_size(
         self, *args: Any, method: Literal["fit", "predict"] = "fit", **kwargs: Any

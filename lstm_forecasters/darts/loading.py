@@ -117,8 +117,9 @@ class WindowsLoader:
     def _order(self) -> Tensor:
         """Return the windows of this process in the order of this epoch."""
         n_windows = len(self.dataset)
-        rows = torch.arange(n_windows)[None]
-        if self.shuffle:
+        if not self.shuffle:
+            rows = torch.arange(n_windows)[None]
+        else:
             seed = hash((self.module.seed, self.module.epochs_trained)) % 2**63
             generator = Generator().manual_seed(seed)
             rows = torch.stack(
@@ -127,19 +128,26 @@ class WindowsLoader:
                     for _ in range(self.n_members)
                 ]
             )
-        trainer = self.module._trainer  # its property raises where there is none yet
-        if trainer is not None and trainer.world_size > 1:
+        world_size = self._world_size
+        if world_size > 1:
             # all processes make as many steps
-            missing = -n_windows % trainer.world_size
+            missing = -n_windows % world_size
             rows = torch.cat([rows, rows[:, :missing]], 1)
-            rows = rows[:, trainer.global_rank :: trainer.world_size]
+            rows = rows[:, self.module.global_rank :: world_size]
         # (members, windows); a batch holds those of one member after another's
         parts = rows.split(self.batch_size // self.n_members, 1)
         return torch.cat([part.flatten() for part in parts])
 
     def __len__(self) -> int:
         """Return the number of batches."""
-        return math.ceil(len(self._order()) / self.batch_size)
+        n_windows = math.ceil(len(self.dataset) / self._world_size)
+        return math.ceil(n_windows * self.n_members / self.batch_size)
+
+    @property
+    def _world_size(self) -> int:
+        """Number of processes that train, 1 where there is no trainer yet."""
+        trainer = self.module._trainer  # its property raises where there is none
+        return 1 if trainer is None else int(trainer.world_size)
 
     def __iter__(self) -> Iterator[TrainingBatch]:
         """Yield the batches of an epoch."""

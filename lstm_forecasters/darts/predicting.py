@@ -32,10 +32,7 @@ class PlainPredictor:
 
     @torch.inference_mode()
     def predict(self, model: LSTMModule, datamodule: Any) -> list[Any]:
-        """Return what the module predicts of each batch."""
-        if any(one.device.type != "cpu" for one in model.parameters()):
-            model.cpu()  # unsettles an LSTM's weights, which other threads may read
-        model.eval()
+        """Return what a module in eval mode on the CPU predicts of each batch."""
         model.on_predict_start()
         loader = datamodule.predict_dataloader()
         found = [

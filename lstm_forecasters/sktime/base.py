@@ -18,6 +18,7 @@ from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 from lstm_forecasters.backend.calibration import rehearse_spread
 from lstm_forecasters.backend.checkpoints import Checkpoint, fingerprint
 from lstm_forecasters.backend.forecasting import Forecast, forecast
+from lstm_forecasters.backend.forking import about_to_compute
 from lstm_forecasters.backend.likelihoods import make_likelihood
 from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.backend.recipe import (
@@ -234,6 +235,7 @@ class BaseLSTMForecaster(PersistentForecaster):
     ) -> BaseLSTMForecaster:
         """Train a network, or take up the pretrained one."""
         self._check_parameters()
+        about_to_compute()
         if hasattr(self, "pretrained_network_"):
             return self._fit_pretrained(y, X)
         context = read_context(y, X, self._covariates(X))
@@ -273,6 +275,7 @@ class BaseLSTMForecaster(PersistentForecaster):
     ) -> BaseLSTMForecaster:
         """Train a network on a panel, for later fits to start from."""
         self._check_parameters()
+        about_to_compute()
         context = read_context(y, X, self._covariates(X))
         generator = self._generator()
         model = self._new_model(context, fh, generator)
@@ -290,6 +293,7 @@ class BaseLSTMForecaster(PersistentForecaster):
         if not hasattr(self, "pretrained_network_"):
             return self._pretrain(y, X, fh)
         self._check_parameters()
+        about_to_compute()
         model = copy.deepcopy(self.pretrained_network_)
         context = read_context(y, X, _covariates_of(model.layout))
         recipe = dataclasses.replace(self._recipe(), weight_decay=0.0)
@@ -394,6 +398,7 @@ class BaseLSTMForecaster(PersistentForecaster):
         context = old.updated(read_context(y, X, old.covariates, old))
         if not update_params:
             return self._adopt(self.network_, context)
+        about_to_compute()
         model = copy.deepcopy(self.network_)
         windows = Windows(context.panel(), model.layout)
         n_channels = windows.n_components // model.layout.n_channels
@@ -428,6 +433,7 @@ class BaseLSTMForecaster(PersistentForecaster):
         Steps after the cutoff are forecast from the cutoff, those up to it one step
         ahead from the data before them. The values are (I, n, C, A).
         """
+        about_to_compute()
         context, windows, model = self._context, self._windows, self.network_
         steps = _steps(fh, context)
         origins = windows.lengths[:, None] - 1 + steps

@@ -11,6 +11,7 @@ BUILT_IN = {
     "CovariateError": ValueError,
     "DataError": ValueError,
     "FileFormatError": ValueError,
+    "ForkError": RuntimeError,
     "MissingExtraError": ImportError,
     "ParameterError": ValueError,
     "ParameterTypeError": TypeError,
@@ -32,7 +33,7 @@ def test_every_error_is_listed():
 def test_every_error_is_of_this_package_and_of_a_built_in_kind(name, built_in):
     error = getattr(errors, name)
     assert issubclass(error, LSTMForecastersError)
-    for other in (ValueError, TypeError, ImportError):
+    for other in (ValueError, TypeError, ImportError, RuntimeError):
         assert issubclass(error, other) == (other is built_in)
 
 

