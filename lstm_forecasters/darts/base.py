@@ -6,15 +6,10 @@ import copy
 import dataclasses
 import functools
 import inspect
-import os
 import warnings
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
 from pathlib import Path
-from pickle import UnpicklingError
-from tempfile import TemporaryDirectory
 from typing import Any, Literal, Self
-from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import pytorch_lightning as pl
@@ -35,16 +30,8 @@ from pytorch_lightning.callbacks import ProgressBar
 from sklearn.utils import check_random_state
 
 from lstm_forecasters.backend.calibration import rehearse_spread
-from lstm_forecasters.backend.files import (
-    WRONG_CONTENT,
-    Archive,
-    pack,
-    read_archive,
-    write_atomically,
-)
 from lstm_forecasters.backend.forecasting import WINDOWS_AT_A_TIME
 from lstm_forecasters.backend.forking import about_to_compute
-from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.backend.recipe import (
     Recipe,
     default_batch_size,
@@ -60,22 +47,23 @@ from lstm_forecasters.darts.datasets import (
     TrainingWindows,
     common_names,
     covariates_of_samples,
+    numbered,
+    of_each_component,
     static_names,
 )
 from lstm_forecasters.darts.likelihoods import (
     DartsLikelihood,
     backend_likelihood,
     darts_likelihood,
-    words_of,
 )
 from lstm_forecasters.darts.loading import WindowsDataModule
 from lstm_forecasters.darts.module import LSTMModule
+from lstm_forecasters.darts.persistence import PersistentModel
 from lstm_forecasters.darts.predicting import PlainPredictor, needs_no_trainer
 from lstm_forecasters.darts.quiet import hide_noise, quietly
 from lstm_forecasters.errors import (
     CovariateError,
     DataError,
-    FileFormatError,
     ParameterError,
     ParameterTypeError,
     TrainingError,
@@ -114,9 +102,6 @@ SERIES_ARGUMENTS = {
 }
 
 LARGEST_SEED = 2**31 - 1
-
-_WITHOUT_NETWORK: ContextVar[bool] = ContextVar("without_network", default=False)
-"""Whether a model is pickled without its network, which darts' files hold apart."""
 
 
 def _losing_nothing(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -182,10 +167,9 @@ def _of_some_series(method: Callable[..., Any]) -> Callable[..., Any]:
     return checked
 
 
-class BaseLSTMModel(MixedCovariatesTorchModel):
+class BaseLSTMModel(PersistentModel):
     """Base of the LSTM models; its subclasses name their architecture."""
 
-    architecture: type[Architecture]
     model: LSTMModule | None
     batch_size: int | None
     _fit_called: bool
@@ -382,11 +366,11 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
         is_joint = self._spec.joint_channels
 
         def of(kind: str, number: int) -> tuple[str, ...]:
-            return (names.get(kind) or _numbered(kind, number))[:number]
+            return (names.get(kind) or numbered(kind, number))[:number]
 
         static = of("static_covariates", static_shape[-1])
         if is_joint and static_shape[0] > 1:
-            static = _of_each_component(static, n_channels)
+            static = of_each_component(static, n_channels)
         likelihood = backend_likelihood(self.likelihood)
         return Layout(
             lookback=self.input_chunk_length,
@@ -702,299 +686,6 @@ class BaseLSTMModel(MixedCovariatesTorchModel):
         with quietly(trainer.progress_bar_callback is not None):
             return super()._predict(trainer, *args, **kwargs)
 
-    # -- persistence --------------------------------------------------------------
-
-    def save(self, path: str | None = None, clean: bool = False) -> None:
-        """Save the model in darts' two files, of which one holds the network.
-
-        Each file replaces the one that was there when both are written.
-
-        Parameters
-        ----------
-        path : str or None, default=None
-            Where to save; the network goes to this path with ``.ckpt`` added. ``None``
-            takes a name from the class and the time.
-        clean : bool, default=False
-            Whether to leave out the training series and the trainer's settings.
-        """
-        if self.model is not None and self.trainer is None:
-            self.trainer = self._setup_trainer(None, self.model, False, self.n_epochs)
-            self.trainer.strategy.connect(self.model)
-        target = Path(path or f"{self._default_save_path()}.pt")
-        token = _WITHOUT_NETWORK.set(True)
-        try:
-            with TemporaryDirectory(prefix=".saving.", dir=target.parent) as folder:
-                super().save(str(Path(folder, target.name)), clean)
-                for file in Path(folder).iterdir():
-                    file.replace(target.with_name(file.name))
-        finally:
-            _WITHOUT_NETWORK.reset(token)
-
-    @classmethod
-    def load(
-        cls,
-        path: str,
-        pl_trainer_kwargs: dict[str, Any] | None = None,
-        trusted: bool = False,
-        **kwargs: Any,
-    ) -> Self:
-        """Load a model from the two files of ``save``, whose checksums are checked.
-
-        Parameters
-        ----------
-        path : str
-            Where the model was saved; the network is read from this path with
-            ``.ckpt`` added.
-        pl_trainer_kwargs : dict or None, default=None
-            Settings of the Lightning trainer, in place of those that were saved.
-        trusted : bool, default=False
-            Whether the files may build any object, and so execute any code. By
-            default they may build what darts and this package have allowed.
-        **kwargs
-            Arguments of Lightning's ``load_from_checkpoint``, such as
-            ``map_location``.
-
-        Raises
-        ------
-        FileFormatError
-            If a file is damaged, foreign, or holds a model of another class.
-        """
-        path = os.fspath(path)
-        for file in (path, f"{path}.ckpt"):
-            if file == path or Path(file).exists():
-                _check_checksums(file)
-        try:
-            model = super().load(path, pl_trainer_kwargs, trusted, **kwargs)
-        except (UnpicklingError, EOFError, *WRONG_CONTENT) as error:
-            raise FileFormatError(
-                f"{path} and {path}.ckpt cannot be loaded: {error}"
-            ) from error
-        if not isinstance(model, cls):
-            raise FileFormatError(
-                f"{path} holds a {type(model).__name__}, not a {cls.__name__}. Use the "
-                "class of that name."
-            )
-        if model.model and not isinstance(model.network_.spec, model.architecture):
-            raise FileFormatError(
-                f"{path}.ckpt holds the network of a {model.network_.spec.name}, but "
-                f"{path} is a {type(model).__name__}: they are no pair."
-            )
-        return model
-
-    def load_weights(self, path: str, *args: Any, **kwargs: Any) -> None:
-        """Load the weights of a saved model, as darts does, from files that are whole.
-
-        Raises
-        ------
-        FileFormatError
-            If a file is damaged.
-        """
-        for file in filter(os.path.exists, (path, f"{path}.ckpt")):
-            _check_checksums(file)
-        super().load_weights(path, *args, **kwargs)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the state, network included: pickles and copies can forecast."""
-        state: dict[str, Any] = super().__getstate__()
-        if not _WITHOUT_NETWORK.get():
-            state["model"] = self.model
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the state."""
-        network = state.get("model")
-        super().__setstate__(state)
-        self.model = network
-
-    def load_weights_from_checkpoint(
-        self, *args: Any, skip_checks: bool = False, **kwargs: Any
-    ) -> None:
-        """Load weights, as darts does, where the season that they learnt is known."""
-        if skip_checks and self.model_params["season_length"] is None:
-            raise ParameterError(
-                "with skip_checks=True the season of the weights is not read. "
-                "Construct the model with season_length, or leave skip_checks out."
-            )
-        super().load_weights_from_checkpoint(*args, skip_checks=skip_checks, **kwargs)
-
-    def _check_ckpt_parameters(self, tfm_save: BaseLSTMModel) -> None:
-        """Check a saved model's parameters, and take up its names and its season."""
-        super()._check_ckpt_parameters(tfm_save)
-        self._names, self._season = tfm_save._names, tfm_save._season
-
-    @property
-    def network_(self) -> ForecastModel:
-        """The trained network, which ``from_network`` of both ecosystems takes."""
-        if self.model is None:
-            raise ParameterError(
-                f"this {type(self).__name__} has no network yet. Call fit first."
-            )
-        network: ForecastModel = self.model.network
-        return network
-
-    @classmethod
-    def from_network(cls, network: ForecastModel, **parameters: Any) -> Self:
-        """Return a model that forecasts with a trained network.
-
-        Parameters
-        ----------
-        network : lstm_forecasters.backend.model.ForecastModel
-            What a model or a forecaster of this architecture has learnt: its
-            ``network_``, from darts or from sktime.
-        **parameters
-            Arguments of the constructor that say nothing about the network, such as
-            ``pl_trainer_kwargs``.
-
-        Returns
-        -------
-        model
-            Ready to ``predict`` any series that is passed to it, and to be fitted on.
-
-        Raises
-        ------
-        ParameterError
-            If the network is of another architecture, or reads what darts cannot give.
-        """
-        layout = network.layout
-        if not isinstance(network.spec, cls.architecture):
-            raise ParameterError(
-                f"{cls.__name__} holds a {cls.architecture.__name__}, but the network "
-                f"is a {network.spec.name}. Use the class of that name."
-            )
-        given = {
-            "input_chunk_length": layout.context,
-            "output_chunk_length": layout.horizon,
-            "output_chunk_shift": layout.output_shift,
-            "season_length": layout.period,
-            "likelihood": words_of(network.likelihood),
-            **dataclasses.asdict(network.spec),
-        }
-        if given.keys() & parameters:
-            raise ParameterError(
-                f"{sorted(given.keys() & parameters)} are given by the network. Leave "
-                "them out."
-            )
-        model = cls(**given, **parameters)
-        model._adopt(network)
-        return model
-
-    def _adopt(self, network: ForecastModel) -> None:
-        """Take up a trained network, as if it had been trained here."""
-        layout = network.layout
-        self._season = layout.period
-        names = {
-            kind: tuple(map(str, getattr(layout, kind)))
-            for kind in ("past_covariates", "future_covariates", "static_covariates")
-        }
-        n_rows, static = 1, names["static_covariates"]
-        per_component = tuple(
-            name.removeprefix("0_")
-            for name in static[: len(static) // layout.n_channels]
-        )
-        if static and static == _of_each_component(per_component, layout.n_channels):
-            n_rows, static = layout.n_channels, per_component
-        self._names = {
-            kind: None if given == _numbered(kind, len(given)) else given
-            for kind, given in {**names, "static_covariates": static}.items()
-        }
-        self._names["target"] = None
-        context, ahead = layout.context, layout.horizon
-
-        def zeros(n_steps: int, n_columns: int) -> np.ndarray | None:
-            return np.zeros((n_steps, n_columns)) if n_columns else None
-
-        n_past, n_future = len(layout.past_covariates), len(layout.future_covariates)
-        self.train_sample = TorchTrainingSample(
-            past_target=zeros(context, layout.n_channels),
-            past_covariates=zeros(context, n_past),
-            historic_future_covariates=zeros(context, n_future),
-            future_covariates=zeros(ahead, n_future),
-            static_covariates=zeros(n_rows, len(static)),
-            future_target=zeros(ahead, layout.n_channels),
-        )
-        self.output_dim = layout.n_channels
-        self.pl_module_params["train_sample_shape"] = self.train_sample.sample_shapes()
-        module = LSTMModule(
-            architecture=network.spec.to_dict(),
-            layout=dataclasses.asdict(
-                dataclasses.replace(
-                    layout,
-                    past_covariates=names["past_covariates"],
-                    future_covariates=names["future_covariates"],
-                )
-            ),
-            seed=self._draw_seed(),
-            **self.pl_module_params,
-        )
-        module.network.load_state_dict(network.state_dict())
-        module.series_dtype = self._series_dtype
-        self._module_name = type(module).__name__
-        self._module_path = type(module).__module__
-        self.encoders = self.initialize_encoders()
-        self.model = module.eval()
-        self._fit_called = True
-        self._update_covariates_use()
-
-    def to_file(self, path: str | os.PathLike[str]) -> None:
-        """Write the trained network to one safe file, for both ecosystems.
-
-        The file holds weights, architecture, layout, names and likelihood: no series,
-        and nothing that could be executed.
-
-        Parameters
-        ----------
-        path : str or path-like
-            Where to write, atomically. The usual suffix is ``.safetensors``.
-
-        Raises
-        ------
-        ParameterError
-            If there is no network yet, or its likelihood is one of darts alone.
-        """
-        network = self.network_
-        if isinstance(network.likelihood, DartsLikelihood):
-            raise ParameterError(
-                f"likelihood={self.likelihood!r} is known to darts alone, and no file "
-                "of lstm_forecasters holds it. Train with "
-                'likelihood="quantile", "normal" or "student_t", or use save.'
-            )
-        extra = {"ecosystem": "darts", "class": type(self).__name__}
-        write_atomically(path, pack(Archive([network], extra)))
-
-    @classmethod
-    def from_file(cls, path: str | os.PathLike[str], **parameters: Any) -> Self:
-        """Return the model with the network of a file that either ecosystem wrote.
-
-        Parameters
-        ----------
-        path : str or path-like
-            A file of ``to_file``, of darts' side or of sktime's.
-        **parameters
-            Arguments of the constructor that say nothing about the network.
-
-        Raises
-        ------
-        FileFormatError
-            If the file is damaged, foreign, or holds no network or one of another
-            architecture.
-        """
-        archive = read_archive(path)
-        models = list(archive.models)
-        roles = archive.extra.get("networks", [])
-        if "network_" in roles:  # sktime may keep the pretrained one beside it
-            models = [models[roles.index("network_")]]
-        if len(models) != 1:
-            raise FileFormatError(
-                f"{os.fspath(path)} holds {len(models)} networks, but a "
-                f"{cls.__name__} is made of one."
-            )
-        if not isinstance(models[0].spec, cls.architecture):
-            raise FileFormatError(
-                f"{os.fspath(path)} holds a {models[0].spec.name}, not a "
-                f"{cls.architecture.__name__}. Use {models[0].spec.name}Model."
-            )
-        return cls.from_network(models[0], **parameters)
-
 
 def _spec_of(
     architecture: type[Architecture], parameters: dict[str, Any]
@@ -1002,33 +693,6 @@ def _spec_of(
     """Return an architecture with the settings among some parameters."""
     names = [field.name for field in dataclasses.fields(architecture)]
     return architecture(**{name: parameters[name] for name in names})
-
-
-def _check_checksums(path: str) -> None:
-    """Refuse a file of torch whose content is not what was written."""
-    try:
-        with ZipFile(path) as file:
-            if (damaged := file.testzip()) is None:
-                return
-    except (BadZipFile, EOFError, OSError, *WRONG_CONTENT) as error:
-        if isinstance(error, FileNotFoundError | PermissionError):
-            raise
-        raise FileFormatError(
-            f"{path} is damaged, or no file that save has written: {error}"
-        ) from error
-    raise FileFormatError(
-        f"{path} is damaged: the checksum of {damaged} is wrong. Use another copy."
-    )
-
-
-def _numbered(kind: str, number: int) -> tuple[str, ...]:
-    """Return names for columns that are matched by position."""
-    return tuple(f"{kind}_{column}" for column in range(number))
-
-
-def _of_each_component(names: tuple[str, ...], n_channels: int) -> tuple[str, ...]:
-    """Return the names of static covariates that every component has its own of."""
-    return tuple(f"{row}_{name}" for row in range(n_channels) for name in names)
 
 
 def _as_it_is(batch: Any) -> Any:

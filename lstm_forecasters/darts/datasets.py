@@ -34,6 +34,8 @@ __all__ = [
     "TrainingWindows",
     "common_names",
     "covariates_of_samples",
+    "numbered",
+    "of_each_component",
     "static_names",
 ]
 
@@ -230,6 +232,16 @@ def static_names(series: Sequence[TimeSeries]) -> tuple[str, ...] | None:
     if any(one is None for one in given):
         return None
     return _agreed([tuple(map(str, one.columns)) for one in given])
+
+
+def numbered(kind: str, number: int) -> tuple[str, ...]:
+    """Return names for columns that are matched by position."""
+    return tuple(f"{kind}_{column}" for column in range(number))
+
+
+def of_each_component(names: tuple[str, ...], n_channels: int) -> tuple[str, ...]:
+    """Return the names of static covariates that every component has its own of."""
+    return tuple(f"{row}_{name}" for row in range(n_channels) for name in names)
 
 
 def _agreed(names: Sequence[tuple[str, ...]]) -> tuple[str, ...] | None:

@@ -270,7 +270,7 @@ def test_wide_targets_are_forecast_a_few_windows_at_a_time(small, monthly):
     dataset = model._build_inference_dataset(6, [wide], None, None)
     setup = model._setup_for_predict(6, dataset)
     assert setup["datamodule"].batch_size == 1024 // 40
-    assert batches_per_block(dataset.samples.windows, 16) == 2**17 // (16 * 12 * 40)
+    assert batches_per_block(model.network_.layout, 16 * 40) == 2**17 // (16 * 12 * 40)
 
 
 @pytest.mark.parametrize("likelihood", [None, GaussianLikelihood(prior_sigma=[1.0, 9])])
