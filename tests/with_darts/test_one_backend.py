@@ -16,6 +16,7 @@ from darts.utils.data.torch_datasets.utils import (
 from darts.utils.likelihood_models.torch import PoissonLikelihood, QuantileRegression
 from numpy.testing import assert_allclose, assert_array_equal
 from pytorch_lightning import Callback
+from sklearn.utils import check_random_state
 from torch import Generator
 
 from lstm_forecasters.backend import calibration, training
@@ -118,7 +119,8 @@ def test_sampled_paths_are_those_of_the_backend(make, two):
     found = model.predict(15, two, num_samples=20, random_state=1)
     found = np.stack([one.all_values() for one in found])
     batch = windows.gather(*map(torch.from_numpy, windows.cutoffs()))
-    generator = Generator().manual_seed(model.model.pred_seed)
+    seed = int(check_random_state(1).randint(base.LARGEST_SEED))
+    generator = Generator().manual_seed(seed)
     with torch.no_grad():
         blocks = walk(network, batch, 3, n_paths=20, generator=generator)
         paths = torch.cat([values for _, values in blocks], 1)[:, :15]

@@ -58,4 +58,4 @@ def test_many_fits_take_no_more_memory_than_a_few():
 
 def test_a_large_list_takes_a_small_multiple_of_its_own_memory():
     """Its windows are gathered batch by batch: all of them would take 36 times it."""
-    assert answer_of(MEMORY, LARGE) < 13 * 5000 * 500 * 8 / 2**20
+    assert answer_of(MEMORY, LARGE) < 12 * 5000 * 500 * 8 / 2**20
