@@ -8,6 +8,7 @@ from lstm_forecasters.backend import calibration
 from lstm_forecasters.backend.calibration import rehearse_spread
 from lstm_forecasters.backend.forecasting import forecast
 from lstm_forecasters.backend.recipe import Recipe
+from lstm_forecasters.backend.training import Trainer
 from lstm_forecasters.backend.windows import Layout, Windows
 from lstm_forecasters.specs import VanillaLSTM
 from tests.backend.series import make_model, make_panel
@@ -42,6 +43,19 @@ def test_factors_are_averaged_between_bounds_and_drawn_to_one(likelihood, monkey
     factor = (1.0 * 2.0 * 3.0) ** (1 / 3)
     assert float(model.widening) == pytest.approx(1 + (factor - 1) * 30 / 50)
     assert next(factors, None) is None
+
+
+def test_the_spread_is_looked_at_while_a_fifth_to_two_fifths_are_done(monkeypatch):
+    steps, looks = [], []
+    step = Trainer.step
+    monkeypatch.setattr(
+        Trainer, "step", lambda *args: (steps.append(1), step(*args))[1]
+    )
+    monkeypatch.setattr(
+        calibration, "_needed_factor", lambda *_: looks.append(len(steps)) or 1.0
+    )
+    rehearsed(walks(12), max_steps=200)
+    assert looks == [40, 60, 80]
 
 
 def test_the_correction_for_short_series_stays(monkeypatch):

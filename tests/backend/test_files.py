@@ -57,6 +57,14 @@ def test_a_network_comes_back_bit_for_bit(spec, likelihood, n_members):
     assert other.widening == model.widening == 1 + 2 * 3 / 20
 
 
+def test_what_was_measured_of_covariates_comes_back():
+    model = make_model(dataclasses.replace(LAYOUT, past_covariates=("price",)))
+    model.measure(make_panel(VALUES, past_covariates=3 + 2 * VALUES[:, None]))
+    (other,) = unpack(pack(Archive([model]))).models
+    assert other.covariate_means.item() == pytest.approx(3 + 2 * VALUES.mean())
+    assert other.covariate_scales.item() == pytest.approx(2 * VALUES.std())
+
+
 def test_several_networks_and_none():
     models = [make_model(LAYOUT, seed=seed) for seed in (0, 1)]
     archive = unpack(pack(Archive(models)))

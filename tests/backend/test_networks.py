@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lstm_forecasters.backend.networks import Ensemble, NetworkSizes, build_network
-from lstm_forecasters.backend.networks.layers import draw_parameters
+from lstm_forecasters.backend.networks.layers import Dropout, draw_parameters
 from lstm_forecasters.specs import (
     ARCHITECTURES,
     EncoderDecoderLSTM,
@@ -125,6 +125,18 @@ class TestDecoder:
         assert horizon.grad[:, first:].abs().sum() == 0
 
 
+def test_forget_gates_start_open_and_other_lstm_weights_within_the_inverse_root():
+    network = make(EncoderDecoderLSTM(hidden_size=16, segment_length=1), trained=False)
+    layers = [*network.encoder.layers, *network.decoder.cells]
+    assert len(layers) == 2
+    for layer in layers:
+        for name, values in layer.named_parameters():
+            drawn = values.detach().clone()
+            if name.startswith("bias_ih"):
+                drawn[16:32] -= 1.0
+            assert 0.2 < drawn.abs().max() <= 1 / 4
+
+
 def test_one_member_is_a_plain_network():
     for spec in ARCHITECTURES.values():
         plain = build_network(spec(segment_length=1), SIZES)
@@ -221,3 +233,10 @@ def test_dropout_draws_from_the_generator_and_only_in_training():
     assert torch.equal(drops[0], drops[1])
     assert not torch.equal(drops[0], drops[2])
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_dropout_keeps_the_mean():
+    generator = torch.Generator().manual_seed(0)
+    found = Dropout(0.25)(torch.full((100, 100), 3.0), generator)
+    assert found.unique().tolist() == [0.0, 4.0]
+    assert (found == 0).float().mean() == pytest.approx(0.25, abs=0.02)

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from lstm_forecasters.backend.recipe import (
+    RATES_TO_TRY,
+    Recipe,
     default_batch_size,
     default_lookback,
     default_references,
@@ -36,6 +38,12 @@ def test_lookback_and_references_grow_with_the_data():
     assert default_lookback(1, 2, 500, 500) == 24
     assert [default_references(24, n) for n in (335, 336)] == [(1,), (1, 7)]
     assert default_references(23, 9999) == (1,)
+
+
+def test_rates_to_try_lie_closely_around_the_default():
+    ratios = np.divide(RATES_TO_TRY[1:], RATES_TO_TRY[:-1])
+    assert ((ratios > 1.5) & (ratios < 3)).all()
+    assert RATES_TO_TRY[2] == Recipe().learning_rate
 
 
 def test_fewer_windows_decay_more():

@@ -197,6 +197,15 @@ def test_weights_of_every_batch_sum_to_one():
     np.testing.assert_allclose(totals, np.ones(30), rtol=1e-5)
 
 
+def test_a_batch_of_windows_without_weight_weighs_nothing():
+    weights = np.zeros((60, 1))
+    weights[:15] = 1
+    one = trainer(weights=weights, batch_size=2)
+    totals = np.array([batch.weight.sum().item() for batch in batches_of(one)])
+    assert (totals == 0).any()
+    np.testing.assert_allclose(totals[totals != 0], 1.0, rtol=1e-5)
+
+
 def test_every_window_comes_once_before_any_comes_twice():
     one = trainer(batch_size=8)
     one._start()
@@ -274,6 +283,18 @@ def test_validation_keeps_the_best_weights_and_stops_early(monkeypatch):
     best = int(np.argmin(losses))
     assert len(losses) == max(best, 2) + 1 + 2 if best == 2 else len(losses) < 8
     assert torch.equal(weights_of(one.model), weights[best])
+
+
+@pytest.mark.parametrize(("n_steps", "every"), [(90, 10), (860, 21)])
+def test_validation_comes_forty_times_and_no_more_often_than_every_ten_steps(
+    n_steps, every, monkeypatch
+):
+    one = trainer(max_steps=n_steps, validation_fraction=0.3, patience=1000)
+    validated = []
+    monkeypatch.setattr(one, "step", lambda *_: torch.tensor(0.0))
+    monkeypatch.setattr(one, "validate", lambda: validated.append(one.n_done) or 0.0)
+    one.run()
+    assert validated == list(range(every, n_steps + 1, every))
 
 
 def test_interrupted_training_keeps_the_network_and_raises(monkeypatch):
