@@ -60,7 +60,8 @@ MEMORY_STEPS = 10
 GROWTH_STEPS = 50
 GROWTH_BASE = Workload(1, 1000, 96, 24, 64, 64)
 GROWTH_AXES = {
-    "n_series": (1, 10, 100, 400),
+    "steps": (50, 100, 200, 400),
+    "n_series": (1, 10, 100, 1000, 4000),
     "points": (250, 500, 1000, 2000),
     "lookback": (24, 48, 96, 168, 336),
     "horizon": (12, 24, 48, 96),
@@ -366,11 +367,12 @@ def growth(options: argparse.Namespace) -> Section:
     """Time fits of the sktime forecaster as data and network grow."""
     tables, figures = [], {}
     for axis, sizes in GROWTH_AXES.items():
-        works = [dataclasses.replace(GROWTH_BASE, **{axis: size}) for size in sizes]
         tasks = {
-            f"{setting} {number}": functools.partial(prepare_fit, work, **kwargs)
+            f"{setting} {size}": functools.partial(
+                prepare_fit, *fit_of_size(axis, size), **kwargs
+            )
             for setting, kwargs in GROWTH_SETTINGS.items()
-            for number, work in enumerate(works)
+            for size in sizes
         }
         rounds, _ = take_turns(f"fit by {axis}", tasks, options.runs)
         medians = [statistics.median(seconds) for seconds in rounds.values()]
@@ -380,20 +382,30 @@ def growth(options: argparse.Namespace) -> Section:
             for setting, one in zip(GROWTH_SETTINGS, by_setting, strict=True)
         ]
         header = [axis, "exponent", *map(str, sizes)]
-        title = f"Seconds of a fit of {GROWTH_STEPS} steps, by {axis}"
+        of_steps = "" if axis == "steps" else f" of {GROWTH_STEPS} steps"
+        title = f"Seconds of a fit{of_steps}, by {axis}"
         tables.append(Table(title, header, rows))
         figures[axis] = {"sizes": sizes, "seconds": rounds}
     return tables, figures
 
 
-def prepare_fit(work: Workload, **architecture: Any) -> Callable[[], float]:
+def fit_of_size(axis: str, size: int) -> tuple[Workload, int]:
+    """Return the workload and the number of steps of a fit."""
+    if axis == "steps":
+        return GROWTH_BASE, size
+    return dataclasses.replace(GROWTH_BASE, **{axis: size}), GROWTH_STEPS
+
+
+def prepare_fit(
+    work: Workload, n_steps: int, **architecture: Any
+) -> Callable[[], float]:
     """Return a fit of the sktime forecaster that returns its seconds."""
     (fit,) = IN_SKTIME.values()
     fit(work, WARM_UP, **architecture)
 
     def run() -> float:
-        trained = fit(work, GROWTH_STEPS, **architecture)
-        return trained.seconds_per_window * work.batch * GROWTH_STEPS
+        trained = fit(work, n_steps, **architecture)
+        return trained.seconds_per_window * work.batch * n_steps
 
     return run
 
