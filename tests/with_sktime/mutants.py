@@ -529,9 +529,9 @@ class ForecastsOneSeriesAStepFurther(VanillaLSTMForecaster):
 
 @caught_by("one_network_learns_from_all_series")
 class LearnsFromTheLastSeriesAlone(VanillaLSTMForecaster):
-    def _train(self, model, context, recipe, generator):
+    def _train(self, model, context, *args, **kwargs):
         last = dataclasses.replace(context, series=context.series[-1:])
-        super()._train(model, last, recipe, generator)
+        super()._train(model, last, *args, **kwargs)
         return self._adopt(model, context)
 
 
