@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
@@ -61,3 +62,12 @@ def test_another_process_gives_the_same_forecast(
     there = from_another_process(y)
     name = forecaster_class.__name__.removesuffix("LSTMForecaster")
     assert_array_equal(here.to_numpy().ravel(), there[name])
+
+
+def test_a_random_state_of_numpy_draws_the_seed_from_all_of_31_bits(make, y):
+    seed = int(np.random.RandomState(0).randint(2**31 - 1))
+    forecasts = [
+        make(random_state=one).fit(y).predict(fh=FH)
+        for one in (seed, np.random.RandomState(0))
+    ]
+    assert_array_equal(*forecasts)

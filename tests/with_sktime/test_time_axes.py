@@ -7,6 +7,7 @@ from numpy.testing import assert_array_equal
 from sktime.forecasting.base import ForecastingHorizon
 
 from lstm_forecasters.sktime import VanillaLSTMForecaster
+from lstm_forecasters.sktime.timegrid import TimeGrid
 
 STEPS = [-30, -2, 0, 1, 2, 5, 20]
 INDEXES = {
@@ -183,3 +184,11 @@ def test_a_gap_in_a_panel_of_time_stamps_is_seen_per_series(make, seasonal):
         index[-1] + pd.DateOffset(months=1),
         index[-1] + pd.DateOffset(months=2),
     ]
+
+
+def test_time_stamps_before_the_first_one_have_negative_positions():
+    months = pd.date_range("2000-01-31", periods=6, freq="ME")
+    grid = TimeGrid.of(months[3:])
+    assert grid.positions(months).tolist() == [-3, -2, -1, 0, 1, 2]
+    found = grid.index(np.array([-3, 0, 2]))
+    assert list(found) == [months[0], months[3], months[5]]

@@ -184,6 +184,13 @@ def test_likelihoods_give_their_own_distribution(make, y, likelihood, family):
     assert_allclose(quantiles, np.array(expected).T, rtol=1e-6)
 
 
+def test_quantile_forecasts_become_199_evenly_spaced_quantiles(make, y):
+    forecaster = make().fit(y, fh=[1, 2])
+    values = forecaster.predict_proba().spl.to_numpy().reshape(199, 2)
+    levels = list((np.arange(199) + 0.5) / 199)
+    assert_allclose(values.T, forecaster.predict_quantiles(alpha=levels))
+
+
 def test_points_only_give_no_intervals(make, y):
     forecaster = make(likelihood=None).fit(y, fh=[1, 2])
     assert not forecaster.get_tag("capability:pred_int")
