@@ -35,7 +35,8 @@ KINDS = {
     "those of the unharmed input; or the property named by the case holds",
     "clear error": "a ValueError, TypeError or NotImplementedError (sktime's "
     "NotFittedError is one) before any gradient is taken, whose message names what "
-    "is wrong with the input, by one of the words that the case lists",
+    "is wrong with the input, by one of the words that the case lists; in a forked "
+    "process, any error that names the fork",
     "poor error": "such an error without these words or after training began, or "
     "another kind of exception with these words",
     "cryptic error": "any other exception, SystemExit among them",
@@ -650,20 +651,26 @@ def fork(library: Library) -> Outcome:
     """After torch was used here."""
     torch.set_num_threads(2)  # as where there is more than one core
     expected = library.predict(library.fit(wave()))
+    ours, theirs = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             found = library.predict(library.fit(wave()))
             code = 0 if np.allclose(found, expected, atol=0.1) else 3
-        except BaseException:  # the parent is told by the code
+        except BaseException as error:  # whatever a library raises is its result
+            os.write(theirs, shortened(f"{type(error).__name__}: {error}").encode())
             code = 4
         os._exit(code)
     deadline = time.monotonic() + FORK_SECONDS
     while time.monotonic() < deadline:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
-            codes = {0: "", 3: "forecasts differ", 4: "an exception"}
             code = os.waitstatus_to_exitcode(status)
+            if code == 4:
+                text = os.read(ours, 1000).decode()
+                named = re.search("fork", text, re.IGNORECASE)
+                return Outcome("clear error" if named else "cryptic error", text)
+            codes = {0: "", 3: "forecasts differ"}
             return holds(code == 0, codes.get(code, f"died with code {code}"))
         time.sleep(0.1)
     os.kill(child, signal.SIGKILL)
