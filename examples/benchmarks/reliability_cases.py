@@ -384,7 +384,7 @@ def global_state(library: Library) -> Outcome:
     """Of torch, numpy and Python, through fit and predict."""
 
     def states() -> list[Any]:
-        numpy_state = np.random.get_state()  # noqa: NPY002
+        numpy_state = np.random.get_state()  # noqa: NPY002  # is looked at
         return [torch.get_rng_state().tolist(), str(numpy_state), random.getstate()]
 
     torch.manual_seed(123)

@@ -20,6 +20,7 @@ from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.backend.recipe import Recipe
 from lstm_forecasters.backend.training import Trainer, consecutive_origins
 from lstm_forecasters.backend.windows import Windows
+from lstm_forecasters.errors import TrainingError
 
 __all__ = ["rehearse_spread"]
 
@@ -50,8 +51,9 @@ def rehearse_spread(
 ) -> None:
     """Widen the spread of a model that is yet to be trained, by what a rehearsal shows.
 
-    Nothing is done for point forecasts, for few series, and where there are so many
-    windows that the network sees each of them a few times only.
+    Nothing is done for point forecasts, for few series, where there are so many windows
+    that the network sees each of them a few times only, where nothing was observed of
+    the last horizons, and where the rehearsal diverges.
 
     Parameters
     ----------
@@ -88,10 +90,13 @@ def rehearse_spread(
     if trainer.n_epochs < LEAST_EPOCHS:
         return
     looks = [int(share * trainer.n_steps) for share in SHARES_OF_STEPS]
-    found = [
-        _needed_factor(rehearsed, windows, judged, last[judged])
-        for _ in trainer.pauses(looks)
-    ]
+    try:
+        found = [
+            _needed_factor(rehearsed, windows, judged, last[judged])
+            for _ in trainer.pauses(looks)
+        ]
+    except TrainingError:  # it diverged, of which the fit itself will tell
+        return
     factor = np.exp(np.mean(np.log(np.clip(found, 1.0, LARGEST_FACTOR))))
     model.widening *= 1 + (factor - 1) * n_judged / (n_judged + PRIOR_SERIES)
 
@@ -107,6 +112,8 @@ def _needed_factor(
         torch.from_numpy(series), torch.from_numpy(steps), with_target=True
     )
     target, is_known = batch.target.numpy(), batch.weight.numpy() > 0
+    if not is_known.any():
+        return 1.0
     distance = np.abs(target - median)
     spread = np.where(target > median, upper - median, median - lower)
     ratio = np.divide(

@@ -128,3 +128,16 @@ def test_the_same_seed_measures_the_same_and_draws_nothing():
     rehearse_spread(again, windows, recipe, generator)
     assert float(again.widening) == float(model.widening)
     assert torch.equal(generator.get_state(), before)
+
+
+def test_last_horizons_without_values_tell_nothing():
+    series = walks(12)
+    for one in series:
+        one[-4:] = np.nan
+    model, *_ = rehearsed(series, max_steps=200)
+    assert float(model.widening) == 1.0
+
+
+def test_a_rehearsal_that_diverges_tells_nothing():
+    model, *_ = rehearsed(walks(12), max_steps=200, learning_rate=1e38)
+    assert float(model.widening) == 1.0
