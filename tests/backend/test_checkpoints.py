@@ -83,6 +83,25 @@ def test_an_interrupted_training_ends_at_the_same_network(
         np.testing.assert_array_equal(found[name].numpy(), values.numpy(), name)
 
 
+@pytest.mark.parametrize("patience", [4, 100])
+def test_the_best_weights_so_far_come_along(patience, tmp_path, monkeypatch):
+    """The first validation is the best; four more end the training, or never do."""
+    path, spec = tmp_path / "state", SPECS["dropout"]
+    settings = {"validation_fraction": 0.2, "patience": patience}
+    monkeypatch.setattr(Trainer, "validate", lambda self: float(self.n_done))
+    whole = prepared(None, spec, **settings)
+    expected = whole.run().state_dict()
+    with monkeypatch.context() as patch:
+        stop_after(32, patch)
+        with pytest.raises(KeyboardInterrupt):
+            prepared(path, spec, **settings).run()
+    resumed = prepared(path, spec, **settings)
+    found = resumed.run().state_dict()
+    assert resumed.n_done == whole.n_done == (50 if patience == 4 else 60)
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name].numpy(), values.numpy(), name)
+
+
 def test_nothing_is_written_before_it_is_time(tmp_path, monkeypatch):
     path = tmp_path / "state"
     stop_after(40, monkeypatch)
