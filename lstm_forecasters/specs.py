@@ -24,6 +24,7 @@ __all__ = [
     "Architecture",
     "BidirectionalLSTM",
     "EncoderDecoderLSTM",
+    "PretrainedLSTM",
     "StackedLSTM",
     "VanillaLSTM",
     "architecture_from_dict",
@@ -248,9 +249,44 @@ class EncoderDecoderLSTM(Architecture):
         check_flag("reverse_lookback", self.reverse_lookback)
 
 
+@dataclass(frozen=True, kw_only=True)
+class PretrainedLSTM(EncoderDecoderLSTM):
+    """An encoder-decoder for series of any season and length, to be pretrained.
+
+    The encoder begins where a series begins, so that a forecast does not depend on the
+    padding before it, and it is told what else does not change in time, such as the
+    season.
+
+    Parameters
+    ----------
+    hidden_size : int, default=128
+        Number of units of each LSTM layer.
+    segment_length : int, default=6
+        Number of time steps that the encoder reads and the decoder writes at a time.
+    linear_path : bool, default=False
+        Whether a linear map from the normalised lookback to the horizon stands
+        beside the LSTM. It would fix the length of the lookback.
+    num_layers : int, default=2
+        Number of LSTM layers of the encoder and of the decoder.
+    """
+
+    hidden_size: int = 128
+    segment_length: int | None = 6
+    linear_path: bool = False
+    num_layers: int = 2
+
+    structure: ClassVar[str] = "pretrained"
+
+
 ARCHITECTURES: dict[str, type[Architecture]] = {
     spec.__name__: spec
-    for spec in (VanillaLSTM, StackedLSTM, BidirectionalLSTM, EncoderDecoderLSTM)
+    for spec in (
+        VanillaLSTM,
+        StackedLSTM,
+        BidirectionalLSTM,
+        EncoderDecoderLSTM,
+        PretrainedLSTM,
+    )
 }
 
 

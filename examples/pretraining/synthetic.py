@@ -5,13 +5,15 @@ arbitrary, since networks read windows in units of their own; what matters is ho
 the parts are beside one another. All series of a call are drawn together.
 
 season (all)
-    Period 1, 4, 7, 12, 24, 48, 52 or any from 2 to 60, as often as ``PERIODS`` has it.
+    Period 1, 4, 7, 12, 24, 48, 52, 96, 168 or any from 2 to 60, as often as ``PERIODS``
+    has it.
 profile (periods above 1)
     Half: one to four waves, the k-th of N(0, 1) / k. Half: N(0, 1) for each step of
-    the season, smoothed over up to a quarter of it. Both with a deviation of 1.
+    the season, smoothed over up to a quarter of it. Both with a deviation of 1. In 0.3
+    of the series it turns into another one, drawn alike, along a line or in a walk.
 strength of the season
     Log-normal, median 1, sigma 0.8; in half of the series it grows or falls by up to
-    2.5 times.
+    2.5 times. Nothing in 0.12 of the series, whose period is a label only.
 second season (half of the series of days, period 7, and hours, period 24)
     Of hours, a week: N(0, 1) a day for the level, and exp(0.3 N(0, 1)) a day for the
     strength of the season. Of days, a year of 365 in one or two waves. The level is
@@ -19,12 +21,20 @@ second season (half of the series of days, period 7, and hours, period 24)
 trend (0.7 of all)
     A slope of Student t (3 degrees of freedom) over the whole length. It changes 1.5
     times on average, each time by N(0, 1).
+wandering slope (0.2)
+    The slope is an autoregression, phi uniform from 0.8 to 1, with a deviation over the
+    whole length of log-normal, median 1, sigma 0.7.
+cycle (0.2)
+    A wave of log-uniform length from 8 to 200 steps, whose phase walks and whose size
+    is an autoregression; log-normal, median 0.5, sigma 0.7.
 random walk (0.5)
-    Steps of Student t (4 degrees of freedom), times log-normal, median 0.15, sigma 0.8.
+    Steps of Student t (4 degrees of freedom), times log-normal, median 0.15, sigma 0.8,
+    times the root of 12 over the period, which is 0.5 to 2: a year's step is larger
+    than an hour's.
 autoregression (all)
     Of the first order, phi uniform from -0.3 to 0.95, deviation log-normal, median 0.3,
     sigma 0.8.
-level shifts (0.15, a second one in 0.075)
+level shifts (0.2, a second one in 0.1)
     N(0, 2), anywhere.
 holidays (0.1 of the series of days and hours)
     One day in 20 to 60, on which the level moves by the same N(0, 1.5).
@@ -51,7 +61,17 @@ from numpy.random import Generator
 
 __all__ = ["PERIODS", "draw_series"]
 
-PERIODS = {1: 0.14, 4: 0.12, 7: 0.14, 12: 0.24, 24: 0.18, 48: 0.03, 52: 0.06}
+PERIODS = {
+    1: 0.13,
+    4: 0.11,
+    7: 0.13,
+    12: 0.26,
+    24: 0.17,
+    48: 0.02,
+    52: 0.06,
+    96: 0.01,
+    168: 0.02,
+}
 """How often a period is drawn; the rest is any from 2 to 60."""
 
 DAYS_OF_MONTHS = np.array([31, 28.25, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
@@ -85,7 +105,9 @@ def draw_series(
     periods = _periods(random, n_series)
     values = _season(random, periods, n_steps)
     values += _trend(random, n_series, n_steps)
-    values += _random_walk(random, n_series, n_steps)
+    values += _wandering(random, n_series, n_steps)
+    values += _cycle(random, n_series, n_steps)
+    values += _random_walk(random, periods, n_steps)
     values += _autoregression(random, n_series, n_steps)
     values += _level_shifts(random, n_series, n_steps)
     values += _holidays(random, periods, n_steps)
@@ -124,12 +146,23 @@ def _season(random: Generator, periods: np.ndarray, n_steps: int) -> np.ndarray:
     season = np.empty((n_series, n_steps))
     for period in np.unique(periods):  # a dozen or two of them
         rows = periods == period
-        profile = _profiles(random, int(rows.sum()), int(period))
-        season[rows] = np.take_along_axis(profile, step[rows] % period, 1)
+        season[rows] = np.take_along_axis(
+            _profiles(random, int(rows.sum()), int(period)), step[rows] % period, 1
+        )
+        changing = rows & _chosen(random, n_series, 0.3)[:, 0]
+        other = np.take_along_axis(
+            _profiles(random, int(changing.sum()), int(period)),
+            step[changing] % period,
+            1,
+        )
+        angle = _turns(random, int(changing.sum()), n_steps)
+        season[changing] *= np.cos(angle)
+        season[changing] += np.sin(angle) * other
     along = np.linspace(-0.5, 0.5, n_steps)
     slope = random.uniform(-np.log(2.5), np.log(2.5), (n_series, 1))
     slope *= _chosen(random, n_series, 0.5)
     strength = _log_normal(random, n_series, 1.0, 0.8) * np.exp(slope * along)
+    strength *= _chosen(random, n_series, 0.88)
     has_more = _chosen(random, n_series, 0.5)[:, 0]
     level = np.zeros((n_series, n_steps))
     rows = has_more & (periods == 24)
@@ -142,6 +175,13 @@ def _season(random: Generator, periods: np.ndarray, n_steps: int) -> np.ndarray:
     year = _waves(random, int(rows.sum()), 365, 2)
     level[rows] = np.take_along_axis(year, step[rows] % 365, 1)
     return strength * season + level * _log_normal(random, n_series, 0.6, 0.6)
+
+
+def _turns(random: Generator, n_series: int, n_steps: int) -> np.ndarray:
+    """Draw angles that begin at 0 and turn, straight on or in a walk."""
+    line = np.linspace(0, 1, n_steps) * random.normal(size=(n_series, 1))
+    walk = random.normal(size=(n_series, n_steps)).cumsum(1) / np.sqrt(n_steps)
+    return np.where(_chosen(random, n_series, 0.5), line, walk)
 
 
 def _profiles(random: Generator, n_series: int, period: int) -> np.ndarray:
@@ -182,27 +222,61 @@ def _trend(random: Generator, n_series: int, n_steps: int) -> np.ndarray:
     return lines * _chosen(random, n_series, 0.7)
 
 
-def _random_walk(random: Generator, n_series: int, n_steps: int) -> np.ndarray:
+def _wandering(random: Generator, n_series: int, n_steps: int) -> np.ndarray:
+    """Draw curves whose slope is an autoregression."""
+    total = np.zeros((n_series, n_steps))
+    rows = _chosen(random, n_series, 0.2)[:, 0]
+    size = _log_normal(random, int(rows.sum()), 1.0, 0.7)
+    slope = _remembered(random, random.uniform(0.8, 1.0, int(rows.sum())), n_steps)
+    curve = slope.cumsum(1)
+    spread = np.maximum(curve.std(1, keepdims=True), 1e-9)
+    total[rows] = size * curve / spread
+    return total
+
+
+def _cycle(random: Generator, n_series: int, n_steps: int) -> np.ndarray:
+    """Draw waves that have no fixed length."""
+    total = np.zeros((n_series, n_steps))
+    rows = _chosen(random, n_series, 0.2)[:, 0]
+    n_rows = int(rows.sum())
+    length = np.exp(random.uniform(np.log(8), np.log(200), (n_rows, 1)))
+    noise = random.normal(size=(n_rows, n_steps)) * random.uniform(0, 1, (n_rows, 1))
+    phase = (1 + 0.5 * noise).cumsum(1) / length + random.random((n_rows, 1))
+    size = np.exp(0.5 * _remembered(random, np.full(n_rows, 0.98), n_steps))
+    strength = _log_normal(random, n_rows, 0.5, 0.7)
+    total[rows] = strength * size * np.sin(2 * np.pi * phase)
+    return total
+
+
+def _remembered(random: Generator, phi: np.ndarray, n_steps: int) -> np.ndarray:
+    """Draw autoregressions of the first order with a deviation of 1, or walks."""
+    innovation = np.sqrt(np.maximum(1 - phi**2, 1e-3))
+    noise = random.normal(size=(n_steps, len(phi))) * innovation
+    noise[0] = random.normal(size=len(phi))
+    for step in range(1, n_steps):
+        noise[step] += phi * noise[step - 1]
+    return noise.T
+
+
+def _random_walk(random: Generator, periods: np.ndarray, n_steps: int) -> np.ndarray:
     """Draw random walks with steps that are sometimes large."""
+    n_series = len(periods)
     walk = random.standard_t(4, (n_series, n_steps)).cumsum(1)
     walk *= _log_normal(random, n_series, 0.15, 0.8)
+    walk *= np.clip(np.sqrt(12 / periods), 0.5, 2.0)[:, None]
     return walk * _chosen(random, n_series, 0.5)
 
 
 def _autoregression(random: Generator, n_series: int, n_steps: int) -> np.ndarray:
     """Draw stationary noise with a memory of one step."""
-    phi = random.uniform(-0.3, 0.95, n_series)
-    noise = random.normal(size=(n_series, n_steps)) * np.sqrt(1 - phi[:, None] ** 2)
-    noise[:, 0] /= np.sqrt(1 - phi**2)
-    for step in range(1, n_steps):
-        noise[:, step] += phi * noise[:, step - 1]
+    noise = _remembered(random, random.uniform(-0.3, 0.95, n_series), n_steps)
     return noise * _log_normal(random, n_series, 0.3, 0.8)
 
 
 def _level_shifts(random: Generator, n_series: int, n_steps: int) -> np.ndarray:
     """Draw one or two steps to another level."""
     total = np.zeros((n_series, n_steps))
-    for share in (0.15, 0.075):
+    for share in (0.2, 0.1):
         at = random.integers(0, n_steps, (n_series, 1))
         size = 2 * random.normal(size=(n_series, 1)) * _chosen(random, n_series, share)
         total += size * (np.arange(n_steps) >= at)
@@ -245,30 +319,32 @@ def _by_calendar(
 
 def _counted(random: Generator, values: np.ndarray) -> np.ndarray:
     """Make some series counts."""
-    n_series = len(values)
-    lifted = values - values.min(1, keepdims=True)
-    mean = random.uniform(1, 30, (n_series, 1))
+    rows = _chosen(random, len(values), 0.08)[:, 0]
+    lifted = values[rows] - values[rows].min(1, keepdims=True)
+    mean = random.uniform(1, 30, (len(lifted), 1))
     rate = mean * lifted / np.maximum(lifted.mean(1, keepdims=True), 1e-9)
-    chosen = _chosen(random, n_series, 0.08)
-    counts = random.poisson(np.where(chosen, rate, 0.0))
-    return np.where(chosen, counts, values)
+    counted = values.copy()
+    counted[rows] = random.poisson(rate)
+    return counted
 
 
 def _intermittent(random: Generator, values: np.ndarray) -> np.ndarray:
     """Make some series zero in most of their steps."""
-    n_series, n_steps = values.shape
-    share = random.uniform(0.1, 0.6, (n_series, 1))
-    is_demand = random.random((n_series, n_steps)) < share
-    size = 1 + random.poisson(random.uniform(0, 10, (n_series, 1)), values.shape)
-    return np.where(_chosen(random, n_series, 0.05), is_demand * size, values)
+    rows = _chosen(random, len(values), 0.05)[:, 0]
+    shape = (int(rows.sum()), values.shape[1])
+    is_demand = random.random(shape) < random.uniform(0.1, 0.6, (shape[0], 1))
+    size = 1 + random.poisson(random.uniform(0, 10, (shape[0], 1)), shape)
+    demand = values.copy()
+    demand[rows] = is_demand * size
+    return demand
 
 
 def _with_outliers(random: Generator, values: np.ndarray) -> np.ndarray:
     """Disturb a few steps of some series."""
     n_series, n_steps = values.shape
-    rows, steps = np.nonzero(
-        (random.random((n_series, n_steps)) < 0.01) & _chosen(random, n_series, 0.2)
-    )
+    chosen = np.flatnonzero(_chosen(random, n_series, 0.2))
+    rows, steps = np.nonzero(random.random((len(chosen), n_steps)) < 0.01)
+    rows = chosen[rows]
     spread = np.diff(values, axis=1).std(1)
     disturbed = values.copy()
     disturbed[rows, steps] += 3 * random.standard_t(2, len(rows)) * spread[rows]

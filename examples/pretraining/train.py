@@ -11,9 +11,11 @@ the number of the step. Now and then the network forecasts held-out synthetic se
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,23 +27,34 @@ from lstm_forecasters.backend.files import Archive, pack, write_atomically
 from lstm_forecasters.backend.forecasting import forecast
 from lstm_forecasters.backend.likelihoods import QuantileLikelihood
 from lstm_forecasters.backend.model import ForecastModel
-from lstm_forecasters.backend.recipe import Recipe
+from lstm_forecasters.backend.pretrained import layout_of, references_of
+from lstm_forecasters.backend.recipe import PRECISIONS, Recipe
 from lstm_forecasters.backend.training import Trainer
-from lstm_forecasters.backend.windows import Layout, Panel, Windows
-from lstm_forecasters.specs import EncoderDecoderLSTM
+from lstm_forecasters.backend.windows import Layout, Panel, WindowBatch, Windows
+from lstm_forecasters.specs import LONG_SEASON, PretrainedLSTM
 
-LONGEST_PERIOD = 60
-LAYOUT = Layout(
-    lookback=336,
-    horizon=48,
-    period=LONGEST_PERIOD,
-    static_covariates=("log_period",),
-)
-SHORTEST_HISTORY = 6
-WINDOWS_OF_SERIES = 2
-HELD_OUT = 2000
-HELD_OUT_SEED = 2**32 - 1
 LEVELS = (0.025, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.975)
+LAYOUT = layout_of(period=LONG_SEASON)
+SHORTEST_HISTORY = 6
+SHARES_OF_LENGTHS = {48: 0.22, 96: 0.3, 168: 0.26, 336: 0.22}
+"""How often a batch holds histories of up to so many steps, more than the last one's."""
+
+LONGEST_PERIOD = 168
+WINDOWS_OF_SERIES = 2
+HELD_OUT = 1000
+HELD_OUT_SEED = 2**32 - 1
+
+
+class SyntheticWindows(Windows):
+    """Windows of series with many seasons, of which each has its own references."""
+
+    def gather(self, *args: Any, **kwargs: Any) -> WindowBatch:
+        """Gather windows, in which the seventh season counts only where it would."""
+        batch = super().gather(*args, **kwargs)
+        seasons = enumerate(batch.period.tolist())
+        alone = [row for row, period in seasons if len(references_of(period)) == 1]
+        batch.reference_errors[alone, :, 1:] = torch.inf
+        return batch
 
 
 @dataclass(frozen=True)
@@ -49,36 +62,30 @@ class Drawn:
     """Windows of synthetic series, and where forecasts start in them."""
 
     panel: Panel
-    windows: Windows
+    windows: SyntheticWindows
     series: torch.Tensor
     steps: torch.Tensor
 
 
-def draw(seed: list[int], n_series: int) -> Drawn:
-    """Draw series with histories of all lengths, and two cutoffs in each.
-
-    Half of the histories are as long as the lookback or longer, the others have any
-    length from a few steps on, more of them short.
-    """
+def draw(seed: list[int], n_series: int, length: int | None = None) -> Drawn:
+    """Draw series, and two cutoffs in each, with histories of about a length."""
     random = np.random.default_rng(seed)
-    longest = LAYOUT.context + WINDOWS_OF_SERIES * LAYOUT.horizon
-    values, periods = draw_series(random, n_series, longest)
-    shares = random.random(n_series) ** 2
-    history = SHORTEST_HISTORY + shares * (LAYOUT.lookback - SHORTEST_HISTORY)
-    is_long = random.random(n_series) < 0.5
-    history = np.where(is_long, LAYOUT.context, history).astype(int)
-    lengths = history + WINDOWS_OF_SERIES * LAYOUT.horizon
-    kept = np.arange(longest) >= (longest - lengths)[:, None]
-    panel = Panel(
-        values=values[kept][:, None],
-        lengths=lengths,
-        static_covariates=np.log(periods)[:, None],
+    lengths = list(SHARES_OF_LENGTHS)
+    if length is None:
+        length = int(random.choice(lengths, p=list(SHARES_OF_LENGTHS.values())))
+    shorter = [one for one in lengths if one < length]
+    fewest = max(shorter, default=SHORTEST_HISTORY - 1) + 1
+    histories = random.integers(fewest, length + 1, (WINDOWS_OF_SERIES, n_series))
+    longest = histories.max(0) + LAYOUT.horizon
+    values, periods = draw_series(random, n_series, length + LAYOUT.horizon)
+    kept = np.arange(values.shape[1]) < longest[:, None]
+    panel = Panel(values=values[kept][:, None], lengths=longest)
+    layout = dataclasses.replace(
+        LAYOUT, lookback=length, period=int(periods.max()), self_contained=False
     )
-    first = torch.from_numpy(history)
     series = torch.arange(n_series).repeat(WINDOWS_OF_SERIES)
-    later = torch.arange(WINDOWS_OF_SERIES).repeat_interleave(n_series)
-    steps = first.repeat(WINDOWS_OF_SERIES) + later * LAYOUT.horizon
-    return Drawn(panel, Windows(panel, LAYOUT, periods), series, steps)
+    steps = torch.from_numpy(histories.flatten())
+    return Drawn(panel, SyntheticWindows(panel, layout, periods), series, steps)
 
 
 class SyntheticTrainer(Trainer):
@@ -90,37 +97,44 @@ class SyntheticTrainer(Trainer):
         """Return the batch of the next step; the loss is a mean over its windows."""
         drawn = draw([self.seed, self.n_done], self.batch_size // WINDOWS_OF_SERIES)
         batch = drawn.windows.gather(drawn.series, drawn.steps, with_target=True)
+        self.model.layout = drawn.windows.layout
         with torch.no_grad():
             columns = self.model.prepare(batch.to(self.device))
         columns.weight = columns.weight / columns.weight.sum()
         yield columns
 
 
-def new_model(spec: EncoderDecoderLSTM, seed: int) -> ForecastModel:
-    """Return an untrained model, which knows how the periods are distributed."""
+def new_model(spec: PretrainedLSTM, seed: int) -> ForecastModel:
+    """Return an untrained model."""
     generator = torch.Generator().manual_seed(seed)
-    model = ForecastModel.create(spec, LAYOUT, QuantileLikelihood(LEVELS), generator)
-    model.measure(draw([HELD_OUT_SEED, seed], HELD_OUT).panel)
-    model.widening.fill_(1.0)
-    return model
+    return ForecastModel.create(spec, LAYOUT, QuantileLikelihood(LEVELS), generator)
 
 
-def judge(model: ForecastModel, drawn: Drawn) -> str:
+def judge(model: ForecastModel, held_out: list[Drawn]) -> str:
     """Return how far medians and intervals are from what came, in a line."""
-    batch = drawn.windows.gather(drawn.series, drawn.steps, with_target=True)
-    series, steps = drawn.series.numpy(), drawn.steps.numpy()
-    found = forecast(model, drawn.windows, series, steps, LAYOUT.horizon)
-    lower, median, upper = np.moveaxis(found.quantiles(np.array([0.1, 0.5, 0.9])), 3, 0)
-    columns = model.prepare(batch)
-    naive = columns.frame.restore(columns.frame.path).numpy()
-    target, weight = batch.target.numpy(), batch.weight.numpy()
-    scale = columns.frame.scale.numpy()[:, None]
-    error, of_naive = (
-        (np.minimum(np.abs(points - target) / scale, 10) * weight).sum() / weight.sum()
-        for points in (median, naive)
+    ratios, shares = [], []
+    for drawn in held_out:
+        model.layout = drawn.windows.layout
+        batch = drawn.windows.gather(drawn.series, drawn.steps, with_target=True)
+        series, steps = drawn.series.numpy(), drawn.steps.numpy()
+        found = forecast(model, drawn.windows, series, steps, LAYOUT.horizon)
+        quantiles = found.quantiles(np.array([0.1, 0.5, 0.9]))
+        lower, median, upper = np.moveaxis(quantiles, 3, 0)
+        frame = model.prepare(batch).frame
+        naive, scale = frame.restore(frame.path).numpy(), frame.scale.numpy()[:, None]
+        target, weight = batch.target.numpy(), batch.weight.numpy()
+        error, of_naive = (
+            (np.minimum(np.abs(points - target) / scale, 10) * weight).sum()
+            for points in (median, naive)
+        )
+        held = (lower <= target) & (target <= upper) & (weight > 0)
+        ratios.append(error / of_naive)
+        shares.append(held.sum() / weight.sum())
+    each = " ".join(f"{ratio:.4f}" for ratio in ratios)
+    return (
+        f"error relative to naive {np.mean(ratios):.4f} ({each}), "
+        f"80 % hold {np.mean(shares):.3f}"
     )
-    held = ((lower <= target) & (target <= upper) & (weight > 0)).sum() / weight.sum()
-    return f"error relative to naive {error / of_naive:.4f}, 80 % hold {held:.3f}"
 
 
 def main() -> None:
@@ -135,9 +149,10 @@ def main() -> None:
     parser.add_argument("--segment-length", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", default="float32", choices=PRECISIONS)
     parser.add_argument("--every", type=int, default=500, help="steps between looks")
     given = parser.parse_args()
-    spec = EncoderDecoderLSTM(
+    spec = PretrainedLSTM(
         hidden_size=given.hidden_size,
         num_layers=given.num_layers,
         segment_length=given.segment_length,
@@ -148,13 +163,14 @@ def main() -> None:
         batch_size=given.batch_size,
         learning_rate=given.learning_rate,
         weight_decay=0.0,
+        precision=given.precision,
     )
     model = new_model(spec, given.seed)
-    held_out = draw([HELD_OUT_SEED, 0], HELD_OUT)
-    mark = fingerprint(model, held_out.panel, recipe)
+    held_out = [draw([HELD_OUT_SEED, 0], HELD_OUT, one) for one in SHARES_OF_LENGTHS]
+    mark = fingerprint(model, held_out[0].panel, recipe)
     trainer = SyntheticTrainer(
         model,
-        held_out.windows,
+        held_out[0].windows,
         recipe,
         torch.Generator().manual_seed(given.seed),
         device=given.device,
@@ -166,6 +182,7 @@ def main() -> None:
     looks = [*range(given.every, given.steps, given.every), given.steps]
     for _ in trainer.pauses(looks):
         print(f"step {trainer.n_done}: {judge(model, held_out)}", flush=True)
+    model.layout = LAYOUT
     write_atomically(given.file, pack(Archive([model])))
     given.file.with_suffix(".state").unlink(missing_ok=True)
 

@@ -2,8 +2,10 @@
 
 History columns (D): value, observed, what the reference says of it and whether that is
 known, then past and known-future covariates, each followed by its mask.
-Horizon columns (E): reference path, position, then the known-future covariates,
-their difference from the time step that the reference repeats, and their mask.
+Horizon columns (E): reference path, position, what was seen some seasons back and whether
+that is known, then the known-future covariates, their difference from the time step that
+the reference repeats, and their mask.
+Static columns (S): the logarithm of the season, then static covariates.
 """
 
 from __future__ import annotations
@@ -14,9 +16,15 @@ from itertools import zip_longest
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from lstm_forecasters.backend.normalization import Frame, frame_windows
-from lstm_forecasters.backend.references import Reference, lags_of, shares_of
+from lstm_forecasters.backend.references import (
+    Reference,
+    lags_of,
+    seen_at,
+    shares_of,
+)
 from lstm_forecasters.backend.windows import Layout, WindowBatch
 
 __all__ = [
@@ -25,6 +33,7 @@ __all__ = [
     "fold_channels",
     "history_columns",
     "horizon_columns",
+    "static_columns",
     "split_shares",
     "unfold_channels",
 ]
@@ -33,6 +42,11 @@ __all__ = [
 LARGEST_TARGET = 1000.0
 """Largest target, in scales of its window, that is learnt from. What comes after a
 window in which nothing ever moved, the zeros before a first sale, say, has no scale."""
+
+
+POSITION_UNIT = 48
+"""Steps ahead that count as one for a network that is to forecast any horizon; others
+count in horizons of their own."""
 
 
 @dataclass(eq=False)
@@ -111,7 +125,13 @@ def history_columns(layout: Layout) -> int:
 
 def horizon_columns(layout: Layout) -> int:
     """Return E, the number of columns of the horizon."""
-    return layout.n_channels + 1 + 3 * len(layout.future_covariates)
+    lags = 2 * layout.n_channels * len(layout.lags)
+    return layout.n_channels + 1 + lags + 3 * len(layout.future_covariates)
+
+
+def static_columns(layout: Layout) -> int:
+    """Return S, the number of columns that do not change in time."""
+    return int(layout.reads_period) + len(layout.static_covariates)
 
 
 def assemble(
@@ -155,9 +175,12 @@ def assemble(
         lagged.nan_to_num(),
         (~lagged.isnan()),
     ]
-    position = torch.arange(1, steps + 1, device=values.device) / layout.horizon
+    unit = POSITION_UNIT if layout.reads_period else layout.horizon
+    position = torch.arange(1, steps + 1, device=values.device) / unit
     position = (position / (1 + position)).expand(len(values), steps)[:, :, None]
     horizon = [frame.path, position]
+    if layout.lags:
+        horizon += _some_seasons_back(values, batch.period, layout)
     if n_past:
         history += _standardise(
             batch.past_covariates[:, now - lookback : now],
@@ -174,6 +197,8 @@ def assemble(
     unchanging = slice(n_past + n_future, None)
     static = batch.static_covariates.flatten(1)
     static = (static - means[unchanging]) / scales[unchanging]
+    if layout.reads_period:
+        static = torch.cat([batch.period.double().log()[:, None], static], 1)
     target = frame.normalise(batch.target)
     return NetworkInput(
         history=torch.cat([column.float() for column in history], 2),
@@ -225,6 +250,18 @@ def unfold_channels(values: Tensor, n_channels: int) -> Tensor:
     return values.unflatten(0, (-1, n_channels)).squeeze(3).transpose(1, 2)
 
 
+def _some_seasons_back(values: Tensor, period: Tensor, layout: Layout) -> list[Tensor]:
+    """Return values (B, W, C) at the lags of each step, 0 where unseen, and a mask."""
+    lags = lags_of(period, layout.lags)
+    unseen = max(0, layout.period * max(layout.lags) - values.shape[1])
+    padded = functional.pad(values, (0, 0, unseen, 0), value=torch.nan)
+    seen = seen_at(
+        lags, padded, padded.shape[1], layout.horizon, layout.output_shift
+    )  # (B, R, H, C)
+    seen = seen.movedim(1, 2).flatten(2)
+    return [seen.nan_to_num(), ~seen.isnan()]
+
+
 def _standardise(values: Tensor, means: Tensor, scales: Tensor) -> list[Tensor]:
     """Return standardised covariates, 0 where missing, and their mask."""
     missing = values.isnan()
@@ -242,7 +279,8 @@ def _ahead_of_reference(
     shift, steps = layout.output_shift, layout.horizon
     ahead = slice(now + shift, now + shift + steps)
     shares = reference.shares.mean(1)[:, :, None, None]  # (B, R, 1, 1)
-    known = reference.seen(mask, now, steps, shift) * mask[:, None, ahead]
-    change = future[:, None, ahead] - reference.seen(future, now, steps, shift)
+    known = seen_at(reference.lags, mask, now, steps, shift) * mask[:, None, ahead]
+    seen = seen_at(reference.lags, future, now, steps, shift)
+    change = future[:, None, ahead] - seen
     change = (change * known * shares).sum(1)
     return [future[:, ahead], change, mask[:, ahead]]

@@ -253,12 +253,14 @@ def _layout(fields: Mapping[str, Any]) -> Layout:
     for name in ("lookback", "horizon", "period", "n_channels"):
         check_integer(name, getattr(layout, name), 1)
     check_integer("output_shift", layout.output_shift, 0)
-    check_flag("self_contained", layout.self_contained)
+    for kind in ("self_contained", "reads_period"):
+        check_flag(kind, getattr(layout, kind))
     least_scale = check_number("least_scale", layout.least_scale, "a number")
     if not 0 <= least_scale < math.inf:
         raise ValueError(f"least_scale={least_scale} is no scale")
-    for reference in layout.references:
-        check_integer("references", reference, 1)
+    for kind in ("references", "lags"):
+        for seasons in getattr(layout, kind):
+            check_integer(kind, seasons, 1)
     for kind in ("past_covariates", "future_covariates", "static_covariates"):
         if len(set(getattr(layout, kind))) != len(getattr(layout, kind)):
             raise ValueError(f"{kind} hold a name twice")

@@ -13,6 +13,7 @@ from lstm_forecasters.backend.features import (
     assemble,
     history_columns,
     horizon_columns,
+    static_columns,
     unfold_channels,
 )
 from lstm_forecasters.backend.likelihoods import Likelihood
@@ -60,7 +61,7 @@ class ForecastModel(nn.Module):
                 horizon=layout.horizon,
                 history_columns=history_columns(layout),
                 horizon_columns=horizon_columns(layout),
-                static_columns=n_static,
+                static_columns=static_columns(layout),
                 known_future=n_future,
                 n_channels=layout.n_channels,
                 n_parameters=likelihood.n_parameters,
@@ -113,6 +114,10 @@ class ForecastModel(nn.Module):
         n_values = int((~np.isnan(panel.values)).sum())
         if n_values:
             self.widening.fill_(spread_correction(n_values, self.layout.horizon))
+        self.measure_covariates(panel)
+
+    def measure_covariates(self, panel: Panel) -> None:
+        """Take location and scale of the covariates from the training data."""
         static = panel.static_covariates
         static = static.reshape(-1, len(self.layout.static_covariates) or 1)
         columns = [panel.past_covariates, panel.future_covariates, static]

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["Reference", "errors_so_far", "lags_of", "shares_of", "window_errors"]
+__all__ = ["Reference", "errors_so_far", "lags_of", "seen_at", "shares_of", "window_errors"]
 
 SHARPNESS = 4.0
 """Power of the inverse errors by which references count."""
@@ -60,12 +60,6 @@ class Reference:
         steps = torch.arange(-lookback, 0, device=values.device) + now + unseen
         return self._blend([_take(seen, steps - lag) for lag in self._each_lag()])
 
-    def seen(self, values: Tensor, now: int, steps: int, output_shift: int) -> Tensor:
-        """Return values (B, T, Q) at what each reference repeats, (B, R, steps, Q)."""
-        ahead = torch.arange(output_shift, output_shift + steps, device=values.device)
-        repeated = [_take(values, now - lag + ahead % lag) for lag in self._each_lag()]
-        return torch.stack(repeated, 1)
-
     def _each_lag(self) -> list[Tensor]:
         """Return the lags as columns (B, 1), one for each reference."""
         return list(self.lags.split(1, 1))
@@ -77,6 +71,18 @@ class Reference:
         values = torch.stack(parts, -1)  # (B, T, C, R)
         shares = self.shares[:, None] * ~values.isnan()
         return (values.nan_to_num() * shares).sum(-1) / shares.sum(-1)
+
+
+def seen_at(
+    lags: Tensor, values: Tensor, now: int, steps: int, output_shift: int
+) -> Tensor:
+    """Return values (B, T, Q) at what each of the lags (B, R) repeats.
+
+    They are (B, R, steps, Q), and ``now`` is the step that the horizon begins with.
+    """
+    ahead = torch.arange(output_shift, output_shift + steps, device=values.device)
+    repeated = [_take(values, now - lag + ahead % lag) for lag in lags.split(1, 1)]
+    return torch.stack(repeated, 1)
 
 
 def lags_of(period: Tensor, seasons: tuple[int, ...]) -> Tensor:

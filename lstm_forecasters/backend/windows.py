@@ -39,6 +39,11 @@ class Layout:
         How many seasons each reference repeats: forecasts are expressed as the
         difference from a blend of seasonal naive forecasts. (1,) is the usual one,
         and the last value where there is no season.
+    lags : tuple of int
+        How many seasons back the values lie that the network reads for each step of
+        the horizon, beside the reference, to weigh them itself.
+    reads_period : bool
+        Whether the network is told how long the season is.
     self_contained : bool
         Whether a window takes everything from its lookback alone: gaps are filled from
         within it, the seasonal lag of its first season is unknown, and neither scale
@@ -57,6 +62,8 @@ class Layout:
     static_covariates: tuple[Hashable, ...] = ()
     output_shift: int = 0
     references: tuple[int, ...] = (1,)
+    lags: tuple[int, ...] = ()
+    reads_period: bool = False
     self_contained: bool = False
     least_scale: float = 0.0
 

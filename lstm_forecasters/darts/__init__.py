@@ -16,6 +16,7 @@ from darts.utils.serialization import add_safe_globals
 from lstm_forecasters.darts.bidirectional import BidirectionalLSTMModel
 from lstm_forecasters.darts.encoder_decoder import EncoderDecoderLSTMModel
 from lstm_forecasters.darts.likelihoods import StudentTLikelihood
+from lstm_forecasters.darts.pretrained import PretrainedLSTMModel
 from lstm_forecasters.darts.stacked import StackedLSTMModel
 from lstm_forecasters.darts.tuning import tune_learning_rate
 from lstm_forecasters.darts.vanilla import VanillaLSTMModel
@@ -23,6 +24,7 @@ from lstm_forecasters.darts.vanilla import VanillaLSTMModel
 __all__ = [
     "BidirectionalLSTMModel",
     "EncoderDecoderLSTMModel",
+    "PretrainedLSTMModel",
     "StackedLSTMModel",
     "StudentTLikelihood",
     "VanillaLSTMModel",
@@ -34,6 +36,7 @@ add_safe_globals(
     [
         BidirectionalLSTMModel,
         EncoderDecoderLSTMModel,
+        PretrainedLSTMModel,
         StackedLSTMModel,
         StudentTLikelihood,
         VanillaLSTMModel,

@@ -40,7 +40,7 @@ from lstm_forecasters.backend.recipe import (
     default_weight_decay,
 )
 from lstm_forecasters.backend.training import LOWER_RATE
-from lstm_forecasters.backend.windows import Layout
+from lstm_forecasters.backend.windows import Layout, Panel
 from lstm_forecasters.darts.datasets import (
     InferenceWindows,
     SeriesList,
@@ -174,10 +174,13 @@ class BaseLSTMModel(PersistentModel):
     batch_size: int | None
     _fit_called: bool
 
-    def _set_up(self, parameters: dict[str, Any]) -> None:
-        """Check and take up the constructor's arguments."""
+    def _set_up(
+        self, parameters: dict[str, Any], fixed: dict[str, Any] | None = None
+    ) -> None:
+        """Check and take up the constructor's arguments, and what a class has fixed."""
+        parameters = {**parameters, **(fixed or {})}
         self._check_parameters(parameters)
-        taken = dict(self.model_params)
+        taken = {**self.model_params, **(fixed or {})}
         taken["work_dir"] = taken["work_dir"] or str(Path.cwd() / DEFAULT_DARTS_FOLDER)
         super().__init__(**self._extract_torch_model_params(**taken))
         if not parameters["show_warnings"]:
@@ -196,11 +199,16 @@ class BaseLSTMModel(PersistentModel):
     @property
     def _spec(self) -> Architecture:
         """The architecture with this model's settings."""
-        return _spec_of(self.architecture, self.model_params)
+        return self._spec_of(self.model_params)
+
+    def _spec_of(self, parameters: dict[str, Any]) -> Architecture:
+        """Return the architecture with the settings among some parameters."""
+        names = [field.name for field in dataclasses.fields(self.architecture)]
+        return self.architecture(**{name: parameters[name] for name in names})
 
     def _check_parameters(self, parameters: dict[str, Any]) -> None:
         """Refuse parameters that cannot work, before any time is spent."""
-        spec = _spec_of(self.architecture, parameters)
+        spec = self._spec_of(parameters)
         window = check_integer(
             "input_chunk_length", parameters["input_chunk_length"], 1
         )
@@ -469,7 +477,7 @@ class BaseLSTMModel(PersistentModel):
         if self.batch_size in (None, self._own_batch_size):
             own = default_batch_size(n_windows, n_channels)
             self.batch_size = self._own_batch_size = own
-        self._step_budget = default_steps(n_windows * n_channels)
+        self._step_budget = self._n_steps(n_windows * n_channels)
         is_new = self.model is None
         if is_new and not isinstance(train_dataset, TrainingWindows):
             self._names = None
@@ -490,13 +498,12 @@ class BaseLSTMModel(PersistentModel):
         module.train()  # Lightning leaves the mode in which it finds a module
         module.weight_decay = 0.0  # for what is trained on
         if is_new:
-            module.weight_decay = default_weight_decay(
-                module.network.n_weights, n_windows * n_channels
-            )
-            module.network.measure(
+            self._measure(
+                module,
                 train_dataset.samples.panel
                 if isinstance(train_dataset, TrainingWindows)
-                else covariates_of_samples(train_dataset)
+                else covariates_of_samples(train_dataset),
+                n_windows * n_channels,
             )
             if trainer is None and epochs == 0:
                 self._rehearse(module, train_dataset)
@@ -507,6 +514,16 @@ class BaseLSTMModel(PersistentModel):
                 train_dataset, val_dataset, self.batch_size, module
             )
         return setup
+
+    def _n_steps(self, n_windows: int) -> int:
+        """Return the optimiser steps of a fit on a number of windows."""
+        return default_steps(n_windows)
+
+    def _measure(self, module: LSTMModule, panel: Panel, n_windows: int) -> None:
+        """Take from the training data what a new network does not learn step by step."""
+        network = module.network
+        module.weight_decay = default_weight_decay(network.n_weights, n_windows)
+        network.measure(panel)
 
     def _rehearse(self, module: LSTMModule, dataset: TorchTrainingDataset) -> None:
         """Measure how wide intervals must be, where the recipe is followed."""
@@ -685,14 +702,6 @@ class BaseLSTMModel(PersistentModel):
         """Forecast, quietly unless a progress bar is shown."""
         with quietly(trainer.progress_bar_callback is not None):
             return super()._predict(trainer, *args, **kwargs)
-
-
-def _spec_of(
-    architecture: type[Architecture], parameters: dict[str, Any]
-) -> Architecture:
-    """Return an architecture with the settings among some parameters."""
-    names = [field.name for field in dataclasses.fields(architecture)]
-    return architecture(**{name: parameters[name] for name in names})
 
 
 def _as_it_is(batch: Any) -> Any:

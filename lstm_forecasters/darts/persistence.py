@@ -114,7 +114,8 @@ class PersistentModel(MixedCovariatesTorchModel):
                 f"{path} holds a {type(model).__name__}, not a {cls.__name__}. Use the "
                 "class of that name."
             )
-        if model.model and not isinstance(model.network_.spec, model.architecture):
+        name = model.architecture.__name__
+        if model.model and model.network_.spec.name != name:
             raise FileFormatError(
                 f"{path}.ckpt holds the network of a {model.network_.spec.name}, but "
                 f"{path} is a {type(model).__name__}: they are no pair."
@@ -195,20 +196,12 @@ class PersistentModel(MixedCovariatesTorchModel):
         ParameterError
             If the network is of another architecture, or reads what darts cannot give.
         """
-        layout = network.layout
-        if not isinstance(network.spec, cls.architecture):
+        if network.spec.name != cls.architecture.__name__:
             raise ParameterError(
                 f"{cls.__name__} holds a {cls.architecture.__name__}, but the network "
                 f"is a {network.spec.name}. Use the class of that name."
             )
-        given = {
-            "input_chunk_length": layout.context,
-            "output_chunk_length": layout.horizon,
-            "output_chunk_shift": layout.output_shift,
-            "season_length": layout.period,
-            "likelihood": words_of(network.likelihood),
-            **dataclasses.asdict(network.spec),
-        }
+        given = cls._parameters_of(network)
         if given.keys() & parameters:
             raise ParameterError(
                 f"{sorted(given.keys() & parameters)} are given by the network. Leave "
@@ -217,6 +210,25 @@ class PersistentModel(MixedCovariatesTorchModel):
         model = cls(**given, **parameters)
         model._adopt(network)
         return model
+
+    @classmethod
+    def _parameters_of(cls, network: ForecastModel) -> dict[str, Any]:
+        """Return the constructor's arguments that describe a network."""
+        return {
+            **cls._windows_of(network),
+            "output_chunk_shift": network.layout.output_shift,
+            "likelihood": words_of(network.likelihood),
+            **dataclasses.asdict(network.spec),
+        }
+
+    @staticmethod
+    def _windows_of(network: ForecastModel) -> dict[str, Any]:
+        """Return the constructor's arguments that describe a network's windows."""
+        return {
+            "input_chunk_length": network.layout.context,
+            "output_chunk_length": network.layout.horizon,
+            "season_length": network.layout.period,
+        }
 
     def _adopt(self, network: ForecastModel) -> None:
         """Take up a trained network, as if it had been trained here."""
@@ -328,7 +340,7 @@ class PersistentModel(MixedCovariatesTorchModel):
                 f"{os.fspath(path)} holds {len(models)} networks, but a "
                 f"{cls.__name__} is made of one."
             )
-        if not isinstance(models[0].spec, cls.architecture):
+        if models[0].spec.name != cls.architecture.__name__:
             raise FileFormatError(
                 f"{os.fspath(path)} holds a {models[0].spec.name}, not a "
                 f"{cls.architecture.__name__}. Use {models[0].spec.name}Model."

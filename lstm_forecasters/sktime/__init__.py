@@ -12,6 +12,7 @@ except ImportError as error:
 
 from lstm_forecasters.sktime.bidirectional import BidirectionalLSTMForecaster
 from lstm_forecasters.sktime.encoder_decoder import EncoderDecoderLSTMForecaster
+from lstm_forecasters.sktime.pretrained import PretrainedLSTMForecaster
 from lstm_forecasters.sktime.stacked import StackedLSTMForecaster
 from lstm_forecasters.sktime.tuning import tune_learning_rate
 from lstm_forecasters.sktime.vanilla import VanillaLSTMForecaster
@@ -19,6 +20,7 @@ from lstm_forecasters.sktime.vanilla import VanillaLSTMForecaster
 __all__ = [
     "BidirectionalLSTMForecaster",
     "EncoderDecoderLSTMForecaster",
+    "PretrainedLSTMForecaster",
     "StackedLSTMForecaster",
     "VanillaLSTMForecaster",
     "tune_learning_rate",

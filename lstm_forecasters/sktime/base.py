@@ -58,7 +58,7 @@ from lstm_forecasters.specs import (
     check_positive,
 )
 
-__all__ = ["BaseLSTMForecaster"]
+__all__ = ["BaseLSTMForecaster", "largest_step"]
 
 DEFAULT_HORIZON = 12
 SHARE_OF_STEPS_IN_UPDATE = 0.1
@@ -135,7 +135,7 @@ class BaseLSTMForecaster(PersistentForecaster):
         for name in self.get_param_names():
             setattr(self, name, parameters[name])
         super().__init__()
-        if parameters["likelihood"] is None:
+        if self.likelihood is None:
             self.set_tags(
                 **{"capability:pred_int": False, "capability:pred_int:insample": False}
             )
@@ -166,6 +166,10 @@ class BaseLSTMForecaster(PersistentForecaster):
             learning_rate=self.learning_rate * FINE_TUNING_RATE,
             weight_decay=0.0,
         )
+
+    def _n_steps(self, n_windows: int) -> int:
+        """Return the optimiser steps of a fit on a number of windows."""
+        return self.max_steps or default_steps(n_windows)
 
     def _generator(self) -> torch.Generator:
         """Return the generator of one fit."""
@@ -241,7 +245,22 @@ class BaseLSTMForecaster(PersistentForecaster):
         context = read_context(y, X, self._covariates(X))
         generator = self._generator()
         model = self._new_model(context, fh, generator)
+        return self._begin(model, context, generator)
+
+    def _begin(
+        self, model: ForecastModel, context: Context, generator: torch.Generator
+    ) -> BaseLSTMForecaster:
+        """Train a new network."""
         return self._train(model, context, self._recipe(), generator, is_new=True)
+
+    def _fine_tune(
+        self, model: ForecastModel, context: Context, generator: torch.Generator
+    ) -> BaseLSTMForecaster:
+        """Take a series as context of a network, or fine-tune it if asked to."""
+        if self.fine_tune_steps == 0:
+            return self._adopt(model, context)
+        recipe = self._recipe_of_more(self.fine_tune_steps)
+        return self._train(model, context, recipe, generator)
 
     def _fit_pretrained(
         self, y: pd.DataFrame, X: pd.DataFrame | None
@@ -262,10 +281,7 @@ class BaseLSTMForecaster(PersistentForecaster):
                 f"jointly, but y has {y.shape[1]}. Pass as many, or pretrain with "
                 "joint_channels=False."
             )
-        if self.fine_tune_steps == 0:
-            return self._adopt(model, context)
-        recipe = self._recipe_of_more(self.fine_tune_steps)
-        return self._train(model, context, recipe, self._generator())
+        return self._fine_tune(model, context, self._generator())
 
     def _pretrain(
         self,
@@ -311,12 +327,11 @@ class BaseLSTMForecaster(PersistentForecaster):
         spec = self._spec()
         lengths = np.array([len(series.values) for series in context.series])
         longest = int(lengths.max())
-        period = self.sp or context.grid.season
-        if self.sp is None and longest <= 2 * period:
-            period = 1
-        largest = 0 if fh is None else int(_steps(fh, context).max())
-        horizon = self.horizon or (
-            largest if largest > 0 else period if period > 1 else DEFAULT_HORIZON
+        period = self._period(context)
+        horizon = (
+            self.horizon
+            or largest_step(fh, context)
+            or (period if period > 1 else DEFAULT_HORIZON)
         )
         layout = Layout(
             lookback=self.window_length
@@ -334,6 +349,12 @@ class BaseLSTMForecaster(PersistentForecaster):
         model = ForecastModel.create(spec, layout, likelihood, generator)
         model.measure(context.panel())
         return model
+
+    def _period(self, context: Context) -> int:
+        """Return the season that was given, or the one of the time axis."""
+        longest = max(len(series.values) for series in context.series)
+        season = context.grid.season
+        return int(self.sp or (season if longest > 2 * season else 1))
 
     def _learn(
         self,
@@ -403,8 +424,7 @@ class BaseLSTMForecaster(PersistentForecaster):
         windows = Windows(context.panel(), model.layout)
         n_channels = windows.n_components // model.layout.n_channels
         n_windows = len(training_windows(windows)[0][0]) * n_channels
-        steps = self.max_steps or default_steps(n_windows)
-        steps = max(1, round(SHARE_OF_STEPS_IN_UPDATE * steps))
+        steps = max(1, round(SHARE_OF_STEPS_IN_UPDATE * self._n_steps(n_windows)))
         recipe = self._recipe_of_more(steps)
         return self._train(model, context, recipe, self._generator())
 
@@ -562,6 +582,11 @@ def _steps(fh: ForecastingHorizon, context: Context) -> np.ndarray:
             )
         return np.tile(times.to_numpy(dtype=np.int64), (n_series, 1))
     return context.grid.positions(times)[None] - context.cutoffs[:, None]
+
+
+def largest_step(fh: ForecastingHorizon | None, context: Context) -> int:
+    """Return the largest step of a horizon, 0 if none lies beyond the cutoff."""
+    return 0 if fh is None else max(0, int(_steps(fh, context).max()))
 
 
 def _frame(values: np.ndarray, index: pd.Index, columns: Any) -> pd.DataFrame:

@@ -134,14 +134,7 @@ class PersistentForecaster(BaseForecaster):
                 f"the network has {inexpressible}, which sktime forecasters cannot "
                 "express. Train without, or stay with darts."
             )
-        given = {
-            "window_length": layout.lookback,
-            "horizon": layout.horizon,
-            "sp": layout.period,
-            "past_covariates": list(layout.past_covariates) or None,
-            "likelihood": network.likelihood.name,
-            **dataclasses.asdict(network.spec),
-        }
+        given = cls._parameters_of(network)
         if given.keys() & parameters:
             raise ParameterError(
                 f"{sorted(given.keys() & parameters)} are given by the network. Leave "
@@ -153,6 +146,26 @@ class PersistentForecaster(BaseForecaster):
         forecaster._pretrained_attrs = ["pretrained_network_"]
         forecaster._state = "pretrained"
         return forecaster
+
+    @classmethod
+    def _parameters_of(cls, network: ForecastModel) -> dict[str, Any]:
+        """Return the constructor's arguments that describe a network."""
+        return {
+            **cls._windows_of(network),
+            "likelihood": network.likelihood.name,
+            **dataclasses.asdict(network.spec),
+        }
+
+    @staticmethod
+    def _windows_of(network: ForecastModel) -> dict[str, Any]:
+        """Return the constructor's arguments that describe a network's windows."""
+        layout = network.layout
+        return {
+            "window_length": layout.lookback,
+            "horizon": layout.horizon,
+            "sp": layout.period,
+            "past_covariates": list(layout.past_covariates) or None,
+        }
 
     @classmethod
     def _from_archive(cls, archive: Archive) -> Self:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from lstm_forecasters.backend.networks.direct import DirectLSTM
 from lstm_forecasters.backend.networks.ensemble import Ensemble, Member
 from lstm_forecasters.backend.networks.layers import NetworkSizes
+from lstm_forecasters.backend.networks.pretrained import PretrainedSeq2SeqLSTM
 from lstm_forecasters.backend.networks.seq2seq import Seq2SeqLSTM
 from lstm_forecasters.specs import Architecture
 
@@ -23,6 +24,7 @@ __all__ = [
     "Ensemble",
     "Network",
     "NetworkSizes",
+    "PretrainedSeq2SeqLSTM",
     "Seq2SeqLSTM",
     "build_network",
 ]
@@ -32,6 +34,7 @@ Network = Member | Ensemble
 STRUCTURES: dict[str, Callable[..., Member]] = {
     "direct": DirectLSTM,
     "seq2seq": Seq2SeqLSTM,
+    "pretrained": PretrainedSeq2SeqLSTM,
 }
 
 MEMBERS = ((1.0, 1.0), (0.5, 0.5), (1.0, 1.0), (0.5, 1.0), (0.75, 0.5))

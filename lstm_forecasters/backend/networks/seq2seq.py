@@ -46,7 +46,7 @@ class Seq2SeqLSTM(nn.Module):
         hidden = spec.hidden_size
         self.sizes = sizes
         self.reverse = spec.reverse_lookback
-        self.length = min(spec.segment_length, sizes.horizon)
+        self.length = self._turn(spec.segment_length, sizes.horizon)
         self.segments = make_segments(spec, sizes)
         self.encoder = LSTMStack(
             sizes.history_columns if self.segments is None else hidden,
@@ -71,6 +71,10 @@ class Seq2SeqLSTM(nn.Module):
         )
         self.linear_path = make_linear_path(spec, sizes)
 
+    def _turn(self, segment_length: int, horizon: int) -> int:
+        """Return the number of steps that the decoder writes at a time."""
+        return min(segment_length, horizon)
+
     def forward(
         self,
         history: Tensor,
@@ -79,7 +83,7 @@ class Seq2SeqLSTM(nn.Module):
         generator: Generator | None = None,
     ) -> Tensor:
         """Return raw parameters (B, H, C, K)."""
-        state = self._encode(history, generator)
+        state = self._encode(history, static, generator)
         return self._decode(history, horizon, static, state, generator)[0]
 
     def advance(
@@ -95,10 +99,13 @@ class Seq2SeqLSTM(nn.Module):
         Without a state the lookback is encoded. With one the decoder goes on from
         there, in a window that has moved to its latest forecasts.
         """
-        state = self._encode(history, generator) if state is None else state
+        if state is None:
+            state = self._encode(history, static, generator)
         return self._decode(history, horizon, static, state, generator)
 
-    def _encode(self, history: Tensor, generator: Generator | None) -> State:
+    def _encode(
+        self, history: Tensor, static: Tensor, generator: Generator | None
+    ) -> State:
         """Return the final states of the encoder, one a layer."""
         sequence = history.flip(1) if self.reverse else history
         if self.segments is not None:

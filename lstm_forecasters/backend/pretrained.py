@@ -1,0 +1,100 @@
+"""The network that comes with the package: it forecasts without being trained.
+
+It was trained on synthetic series alone, by ``examples/pretraining``; the model card in
+``docs/pretrained.md`` tells how, and how well it forecasts.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Hashable
+from importlib.resources import files
+
+from torch import Generator
+
+from lstm_forecasters.backend.files import unpack
+from lstm_forecasters.backend.model import ForecastModel
+from lstm_forecasters.backend.networks import PretrainedSeq2SeqLSTM
+from lstm_forecasters.backend.recipe import DAYS_OF_WEEK
+from lstm_forecasters.backend.windows import Layout
+from lstm_forecasters.specs import LONG_SEASON
+
+__all__ = [
+    "FINE_TUNING_RATE",
+    "HORIZON",
+    "LOOKBACK",
+    "adapted",
+    "layout_of",
+    "pretrained_network",
+    "references_of",
+]
+
+LOOKBACK = 336
+"""Time steps that the network was trained to read: two weeks of hours."""
+
+HORIZON = 48
+"""Time steps that it was trained to forecast."""
+
+LAGS = (1, 2, 3, 7)
+
+FINE_TUNING_RATE = 1e-3
+"""Largest learning rate of fine-tuning."""
+
+
+def references_of(period: int, lookback: int = LOOKBACK) -> tuple[int, ...]:
+    """Return the seasons that references repeat: the seventh too, of hours."""
+    is_week = period >= LONG_SEASON and (DAYS_OF_WEEK + 1) * period <= lookback
+    return (1, DAYS_OF_WEEK) if is_week else (1,)
+
+
+def layout_of(
+    period: int,
+    horizon: int = HORIZON,
+    lookback: int = LOOKBACK,
+    **covariates: tuple[Hashable, ...],
+) -> Layout:
+    """Return what a window holds for a season, a horizon, a lookback and covariates."""
+    return Layout(
+        lookback=lookback,
+        horizon=horizon,
+        period=period,
+        references=references_of(period, lookback),
+        lags=LAGS,
+        reads_period=True,
+        self_contained=True,
+        **covariates,
+    )
+
+
+@functools.cache
+def pretrained_network() -> ForecastModel:
+    """Return the pretrained network, which is read from its file once.
+
+    It is shared by all that forecast with it: take a copy by ``adapted``.
+    """
+    file = files("lstm_forecasters") / "weights" / "pretrained.safetensors"
+    return unpack(file.read_bytes()).models[0]
+
+
+def adapted(model: ForecastModel, layout: Layout, generator: Generator) -> ForecastModel:
+    """Return a copy of a pretrained model that reads windows of another layout.
+
+    Covariates that it has not known weigh nothing until it is trained on: its
+    forecasts are those without them.
+
+    Parameters
+    ----------
+    model : ForecastModel
+        A model without covariates.
+    layout : Layout
+        What the windows hold.
+    generator : torch.Generator
+        Source of the weights inside of what reads known-future covariates, whose
+        outputs begin at zero.
+    """
+    copy = ForecastModel.create(model.spec, layout, model.likelihood, generator)
+    assert isinstance(copy.network, PretrainedSeq2SeqLSTM)
+    assert isinstance(model.network, PretrainedSeq2SeqLSTM)
+    copy.network.take_over(model.network)
+    copy.widening.copy_(model.widening)
+    return copy.eval()
