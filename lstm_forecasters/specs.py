@@ -273,7 +273,7 @@ class PretrainedLSTM(EncoderDecoderLSTM):
     hidden_size: int = 128
     segment_length: int | None = 6
     linear_path: bool = False
-    num_layers: int = 2
+    num_layers: int = 2  # type: ignore[misc]
 
     structure: ClassVar[str] = "pretrained"
 

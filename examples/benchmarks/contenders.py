@@ -3,7 +3,7 @@
 A forecaster is a function that takes a ``Dataset`` and a seed, fits on the training
 series, and returns a ``Forecast``. Libraries are imported inside, so that a missing one
 fails alone. Ours are told the season and a seed, and in darts also the horizon and a
-lookback of 336 hours or 36 months.
+lookback of 336 hours or 36 months; the pretrained one reads 336 steps of either.
 """
 
 from __future__ import annotations
@@ -162,16 +162,18 @@ def learnt_quantiles(model: Any, series: list[Any], horizon: int) -> np.ndarray:
     return ungrouped(values @ np.array(shares))
 
 
-def ours_in_darts(name: str, data: Dataset, seed: int) -> Forecast:
+def ours_in_darts(
+    name: str, data: Dataset, seed: int, lookback: int | None = None, **settings: Any
+) -> Forecast:
     """Fit one of our darts models."""
     from lstm_forecasters import darts
 
     model = getattr(darts, f"{name}LSTMModel")(
-        input_chunk_length=336 if data.hourly else 36,
+        input_chunk_length=lookback or (336 if data.hourly else 36),
         output_chunk_length=data.horizon,
         season_length=data.season,
-        likelihood="quantile",
         random_state=seed,
+        **settings,
     )
     train = darts_series(data.train, data.n_channels)
 
@@ -202,7 +204,12 @@ OURS: dict[str, Callable[[Dataset, int], Forecast]] = {
         for key in ("vanilla", "encoder-decoder")
     },
     **{
-        f"darts-{key}": functools.partial(ours_in_darts, name)
+        f"darts-{key}": functools.partial(ours_in_darts, name, likelihood="quantile")
         for key, name in ARCHITECTURES.items()
     },
+    "sktime-pretrained": functools.partial(ours_in_sktime, "Pretrained"),
+    "sktime-pretrained-200-steps": functools.partial(
+        ours_in_sktime, "Pretrained", fine_tune_steps=200
+    ),
+    "darts-pretrained": functools.partial(ours_in_darts, "Pretrained", lookback=336),
 }

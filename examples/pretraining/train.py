@@ -30,14 +30,15 @@ from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.backend.pretrained import layout_of, references_of
 from lstm_forecasters.backend.recipe import PRECISIONS, Recipe
 from lstm_forecasters.backend.training import Trainer
-from lstm_forecasters.backend.windows import Layout, Panel, WindowBatch, Windows
+from lstm_forecasters.backend.windows import Panel, WindowBatch, Windows
 from lstm_forecasters.specs import LONG_SEASON, PretrainedLSTM
 
 LEVELS = (0.025, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.975)
 LAYOUT = layout_of(period=LONG_SEASON)
 SHORTEST_HISTORY = 6
 SHARES_OF_LENGTHS = {48: 0.22, 96: 0.3, 168: 0.26, 336: 0.22}
-"""How often a batch holds histories of up to so many steps, more than the last one's."""
+"""How often a batch holds histories of up to so many steps, and more than the length
+before."""
 
 LONGEST_PERIOD = 168
 WINDOWS_OF_SERIES = 2

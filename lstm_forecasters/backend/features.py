@@ -2,9 +2,9 @@
 
 History columns (D): value, observed, what the reference says of it and whether that is
 known, then past and known-future covariates, each followed by its mask.
-Horizon columns (E): reference path, position, what was seen some seasons back and whether
-that is known, then the known-future covariates, their difference from the time step that
-the reference repeats, and their mask.
+Horizon columns (E): reference path, position, what was seen some seasons back and
+whether that is known, then the known-future covariates, their difference from the time
+step that the reference repeats, and their mask.
 Static columns (S): the logarithm of the season, then static covariates.
 """
 
@@ -33,8 +33,8 @@ __all__ = [
     "fold_channels",
     "history_columns",
     "horizon_columns",
-    "static_columns",
     "split_shares",
+    "static_columns",
     "unfold_channels",
 ]
 
@@ -150,7 +150,7 @@ def assemble(
     """
     if layout.n_channels == 1:
         batch = fold_channels(batch)
-    lookback, steps = layout.lookback, layout.horizon
+    lookback, steps = layout.lookback, layout.steps_written
     reference = Reference(
         lags=lags_of(batch.period, layout.references),
         shares=shares_of(batch.reference_errors),
@@ -179,6 +179,7 @@ def assemble(
     position = torch.arange(1, steps + 1, device=values.device) / unit
     position = (position / (1 + position)).expand(len(values), steps)[:, :, None]
     horizon = [frame.path, position]
+    frame.path = frame.path[:, : layout.horizon]
     if layout.lags:
         horizon += _some_seasons_back(values, batch.period, layout)
     if n_past:
@@ -256,7 +257,7 @@ def _some_seasons_back(values: Tensor, period: Tensor, layout: Layout) -> list[T
     unseen = max(0, layout.period * max(layout.lags) - values.shape[1])
     padded = functional.pad(values, (0, 0, unseen, 0), value=torch.nan)
     seen = seen_at(
-        lags, padded, padded.shape[1], layout.horizon, layout.output_shift
+        lags, padded, padded.shape[1], layout.steps_written, layout.output_shift
     )  # (B, R, H, C)
     seen = seen.movedim(1, 2).flatten(2)
     return [seen.nan_to_num(), ~seen.isnan()]
@@ -276,7 +277,10 @@ def _ahead_of_reference(
     A forecast is a difference from what was seen at the reference, so what explains
     it is the difference of the covariates between the two time steps.
     """
-    shift, steps = layout.output_shift, layout.horizon
+    shift, steps = layout.output_shift, layout.steps_written
+    beyond = max(0, now + shift + steps - future.shape[1])
+    future = functional.pad(future, (0, 0, 0, beyond))
+    mask = functional.pad(mask, (0, 0, 0, beyond))
     ahead = slice(now + shift, now + shift + steps)
     shares = reference.shares.mean(1)[:, :, None, None]  # (B, R, 1, 1)
     known = seen_at(reference.lags, mask, now, steps, shift) * mask[:, None, ahead]

@@ -250,9 +250,10 @@ def _layout(fields: Mapping[str, Any]) -> Layout:
         for name, value in fields.items()
     }
     layout = Layout(**values)
-    for name in ("lookback", "horizon", "period", "n_channels"):
+    for name in ("lookback", "horizon", "period", "n_channels", "steps_at_a_time"):
         check_integer(name, getattr(layout, name), 1)
-    check_integer("output_shift", layout.output_shift, 0)
+    for name in ("output_shift", "least_history"):
+        check_integer(name, getattr(layout, name), 0)
     for kind in ("self_contained", "reads_period"):
         check_flag(kind, getattr(layout, kind))
     least_scale = check_number("least_scale", layout.least_scale, "a number")

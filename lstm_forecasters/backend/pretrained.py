@@ -7,8 +7,8 @@ It was trained on synthetic series alone, by ``examples/pretraining``; the model
 from __future__ import annotations
 
 import functools
-from collections.abc import Hashable
 from importlib.resources import files
+from typing import Any
 
 from torch import Generator
 
@@ -24,6 +24,7 @@ __all__ = [
     "HORIZON",
     "LOOKBACK",
     "adapted",
+    "fine_tuning_rate",
     "layout_of",
     "pretrained_network",
     "references_of",
@@ -35,10 +36,17 @@ LOOKBACK = 336
 HORIZON = 48
 """Time steps that it was trained to forecast."""
 
+STEPS_AT_A_TIME = 6
+
 LAGS = (1, 2, 3, 7)
 
+LEAST_HISTORY = 12
+"""Fewest time steps before what is fine-tuned on, two seasons where these are more."""
+
 FINE_TUNING_RATE = 1e-3
-"""Largest learning rate of fine-tuning."""
+"""Largest learning rate of fine-tuning, where there are plenty of values."""
+
+PLENTY_OF_VALUES = 2500
 
 
 def references_of(period: int, lookback: int = LOOKBACK) -> tuple[int, ...]:
@@ -51,7 +59,7 @@ def layout_of(
     period: int,
     horizon: int = HORIZON,
     lookback: int = LOOKBACK,
-    **covariates: tuple[Hashable, ...],
+    **covariates: Any,
 ) -> Layout:
     """Return what a window holds for a season, a horizon, a lookback and covariates."""
     return Layout(
@@ -60,10 +68,25 @@ def layout_of(
         period=period,
         references=references_of(period, lookback),
         lags=LAGS,
+        steps_at_a_time=STEPS_AT_A_TIME,
         reads_period=True,
         self_contained=True,
+        least_history=min(lookback, max(LEAST_HISTORY, 2 * period)),
         **covariates,
     )
+
+
+def fine_tuning_rate(rate: float, layout: Layout, n_values: int) -> float:
+    """Return the learning rate for a number of observed values.
+
+    A network of half a million weights soon knows a short series by heart, but what
+    covariates do has to be learnt anew.
+    """
+    has_covariates = any(
+        (layout.past_covariates, layout.future_covariates, layout.static_covariates)
+    )
+    share = 1.0 if has_covariates else min(1.0, n_values / PLENTY_OF_VALUES)
+    return rate * share**1.5
 
 
 @functools.cache
@@ -76,7 +99,9 @@ def pretrained_network() -> ForecastModel:
     return unpack(file.read_bytes()).models[0]
 
 
-def adapted(model: ForecastModel, layout: Layout, generator: Generator) -> ForecastModel:
+def adapted(
+    model: ForecastModel, layout: Layout, generator: Generator
+) -> ForecastModel:
     """Return a copy of a pretrained model that reads windows of another layout.
 
     Covariates that it has not known weigh nothing until it is trained on: its

@@ -20,7 +20,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["Reference", "errors_so_far", "lags_of", "seen_at", "shares_of", "window_errors"]
+__all__ = [
+    "Reference",
+    "errors_so_far",
+    "lags_of",
+    "seen_at",
+    "shares_of",
+    "window_errors",
+]
 
 SHARPNESS = 4.0
 """Power of the inverse errors by which references count."""

@@ -42,6 +42,9 @@ class Layout:
     lags : tuple of int
         How many seasons back the values lie that the network reads for each step of
         the horizon, beside the reference, to weigh them itself.
+    steps_at_a_time : int
+        Time steps that the network writes at a time. It is told of the whole of the
+        last of them, also where the horizon ends within.
     reads_period : bool
         Whether the network is told how long the season is.
     self_contained : bool
@@ -51,6 +54,9 @@ class Layout:
         sees the seasons that references repeat before the lookback.
     least_scale : float
         Least scale of a window in the user's units, such as 1 for counts.
+    least_history : int
+        Time steps before the first forecast of a series that is trained, 0 for those
+        of the lookback.
     """
 
     lookback: int
@@ -63,9 +69,11 @@ class Layout:
     output_shift: int = 0
     references: tuple[int, ...] = (1,)
     lags: tuple[int, ...] = ()
+    steps_at_a_time: int = 1
     reads_period: bool = False
     self_contained: bool = False
     least_scale: float = 0.0
+    least_history: int = 0
 
     @property
     def context(self) -> int:
@@ -76,6 +84,11 @@ class Layout:
     def longest_lag(self) -> int:
         """Time steps that the longest reference repeats."""
         return self.period * max(self.references)
+
+    @property
+    def steps_written(self) -> int:
+        """Time steps that the network writes, the horizon in whole turns."""
+        return -(-self.horizon // self.steps_at_a_time) * self.steps_at_a_time
 
     @property
     def reach(self) -> int:
@@ -89,7 +102,8 @@ class Layout:
         also those that are padded on the left. Windows that reach beyond the end take
         part with the steps that exist.
         """
-        first = np.clip(np.minimum(self.lookback, lengths - self.reach), 1, None)
+        history = self.least_history or self.lookback
+        first = np.clip(np.minimum(history, lengths - self.reach), 1, None)
         return first, np.maximum(lengths - self.output_shift - first, 0)
 
 

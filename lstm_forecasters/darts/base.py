@@ -520,7 +520,7 @@ class BaseLSTMModel(PersistentModel):
         return default_steps(n_windows)
 
     def _measure(self, module: LSTMModule, panel: Panel, n_windows: int) -> None:
-        """Take from the training data what a new network does not learn step by step."""
+        """Take from the training data what is not learnt step by step."""
         network = module.network
         module.weight_decay = default_weight_decay(network.n_weights, n_windows)
         network.measure(panel)

@@ -390,11 +390,8 @@ class TrainingWindows(TorchTrainingDataset):
         starts, past_ends = [0] * len(lengths), [one - layout.reach for one in lengths]
         data.check_span("past_covariates", starts, past_ends)
         data.check_span("future_covariates", starts, lengths)
-        targets = [
-            max(1, min(layout.lookback, one - layout.reach)) + layout.output_shift
-            for one in lengths
-        ]
-        data.check_span("weights", targets, lengths)
+        first, _ = layout.training_origins(np.array(lengths))
+        data.check_span("weights", (first + layout.output_shift).tolist(), lengths)
         self.samples = _Samples(data, layout, layout.reach, 0)
         self.has_weights = data.weights is not None
         self.series, self.steps = training_windows(self.samples.windows)[0]

@@ -12,6 +12,7 @@ from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.backend.pretrained import (
     FINE_TUNING_RATE,
     adapted,
+    fine_tuning_rate,
     layout_of,
     pretrained_network,
 )
@@ -27,11 +28,11 @@ __all__ = ["PretrainedLSTMModel"]
 class PretrainedLSTMModel(BaseLSTMModel):
     """An LSTM that forecasts without being trained: it comes with its weights.
 
-    ``fit`` takes note of the season and of the names of covariates, in milliseconds, and
-    ``predict`` forecasts any series, every component of it by itself, with quantiles. The
-    network, an encoder-decoder of half a million weights, was trained on synthetic
-    series alone; ``docs/pretrained.md`` tells on which, and how well it forecasts real
-    ones. It is one of those models that darts calls foundation models.
+    ``fit`` takes note of the season and of the names of covariates, in milliseconds,
+    and ``predict`` forecasts any series, every component of it by itself, with
+    quantiles. The network, an encoder-decoder of half a million weights, was trained on
+    synthetic series alone; ``docs/pretrained.md`` tells on which, and how well it
+    forecasts real ones. It is one of those models that darts calls foundation models.
 
     Where a hundred seasons or many series are there to learn from, fine-tune it, or
     train one of the other models instead. Every ``fit`` begins with pristine weights.
@@ -57,7 +58,8 @@ class PretrainedLSTMModel(BaseLSTMModel):
     optimizer_cls : type, default=torch.optim.AdamW
         Class of the optimiser.
     optimizer_kwargs : dict or None, default=None
-        Its arguments. The learning rate of AdamW is 1e-3 unless ``lr`` is given.
+        Its arguments. Unless ``lr`` is given, the learning rate of AdamW is 1e-3, and
+        less where there are fewer than 2,500 values and no covariates to learn from.
     lr_scheduler_cls : type or None, default=None
         Class of the learning rate's schedule. ``None`` warms up and then falls along a
         cosine over the whole training.
@@ -164,12 +166,9 @@ class PretrainedLSTMModel(BaseLSTMModel):
         self._set_up(locals(), fixed)
         if fine_tune_steps == 0:
             self.enable_finetuning = False
-        if optimizer_cls is torch.optim.AdamW:
-            rate = {"lr": FINE_TUNING_RATE, **(optimizer_kwargs or {})}
-            self.pl_module_params["optimizer_kwargs"] = rate
 
     def _spec_of(self, parameters: dict[str, Any]) -> Architecture:
-        """The architecture of the pretrained network."""
+        """Return the architecture of the pretrained network."""
         return pretrained_network().spec
 
     def _setup_for_fit_from_dataset(self, **kwargs: Any) -> Any:
@@ -205,8 +204,13 @@ class PretrainedLSTMModel(BaseLSTMModel):
         return int(self.model_params["fine_tune_steps"])
 
     def _measure(self, module: LSTMModule, panel: Panel, n_windows: int) -> None:
-        """Take location and scale of the covariates from the training data."""
+        """Take location and scale of the covariates, and the learning rate."""
         module.network.measure_covariates(panel)
+        if module.optimizer_cls is torch.optim.AdamW:
+            n_values = int((~np.isnan(panel.values)).sum())
+            layout = module.network.layout
+            rate = fine_tuning_rate(FINE_TUNING_RATE, layout, n_values)
+            module.optimizer_kwargs = {"lr": rate, **module.optimizer_kwargs}
 
     def _rehearse(self, *args: Any) -> None:
         """Leave intervals as they were pretrained."""

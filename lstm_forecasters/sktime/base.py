@@ -167,10 +167,6 @@ class BaseLSTMForecaster(PersistentForecaster):
             weight_decay=0.0,
         )
 
-    def _n_steps(self, n_windows: int) -> int:
-        """Return the optimiser steps of a fit on a number of windows."""
-        return self.max_steps or default_steps(n_windows)
-
     def _generator(self) -> torch.Generator:
         """Return the generator of one fit."""
         generator, seed = torch.Generator(), self.random_state
@@ -245,22 +241,7 @@ class BaseLSTMForecaster(PersistentForecaster):
         context = read_context(y, X, self._covariates(X))
         generator = self._generator()
         model = self._new_model(context, fh, generator)
-        return self._begin(model, context, generator)
-
-    def _begin(
-        self, model: ForecastModel, context: Context, generator: torch.Generator
-    ) -> BaseLSTMForecaster:
-        """Train a new network."""
         return self._train(model, context, self._recipe(), generator, is_new=True)
-
-    def _fine_tune(
-        self, model: ForecastModel, context: Context, generator: torch.Generator
-    ) -> BaseLSTMForecaster:
-        """Take a series as context of a network, or fine-tune it if asked to."""
-        if self.fine_tune_steps == 0:
-            return self._adopt(model, context)
-        recipe = self._recipe_of_more(self.fine_tune_steps)
-        return self._train(model, context, recipe, generator)
 
     def _fit_pretrained(
         self, y: pd.DataFrame, X: pd.DataFrame | None
@@ -281,7 +262,10 @@ class BaseLSTMForecaster(PersistentForecaster):
                 f"jointly, but y has {y.shape[1]}. Pass as many, or pretrain with "
                 "joint_channels=False."
             )
-        return self._fine_tune(model, context, self._generator())
+        if self.fine_tune_steps == 0:
+            return self._adopt(model, context)
+        recipe = self._recipe_of_more(self.fine_tune_steps)
+        return self._train(model, context, recipe, self._generator())
 
     def _pretrain(
         self,
@@ -424,7 +408,8 @@ class BaseLSTMForecaster(PersistentForecaster):
         windows = Windows(context.panel(), model.layout)
         n_channels = windows.n_components // model.layout.n_channels
         n_windows = len(training_windows(windows)[0][0]) * n_channels
-        steps = max(1, round(SHARE_OF_STEPS_IN_UPDATE * self._n_steps(n_windows)))
+        steps = self.max_steps or default_steps(n_windows)
+        steps = max(1, round(SHARE_OF_STEPS_IN_UPDATE * steps))
         recipe = self._recipe_of_more(steps)
         return self._train(model, context, recipe, self._generator())
 

@@ -8,7 +8,6 @@ from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from sktime.forecasting.base import ForecastingHorizon
 
@@ -18,6 +17,7 @@ from lstm_forecasters.backend.pretrained import (
     HORIZON,
     LOOKBACK,
     adapted,
+    fine_tuning_rate,
     layout_of,
     pretrained_network,
 )
@@ -48,8 +48,8 @@ class PretrainedLSTMForecaster(BaseLSTMForecaster):
         336 that it was trained to read, and two seasons where these are more.
     horizon : int or None, default=None
         Time steps that are forecast in one go, and trained on in fine-tuning. ``None``
-        takes the largest step of ``fh`` in ``fit``, else 48. Any ``fh`` can be forecast
-        afterwards.
+        takes the largest step of ``fh`` in ``fit``, and 48 at most. Any ``fh`` can be
+        forecast afterwards.
     sp : int or None, default=None
         Seasonal period in time steps, 1 for none. ``None`` infers it from the
         frequency of the index (12 for months, 7 for days, 24 for hours, ...), where
@@ -66,6 +66,8 @@ class PretrainedLSTMForecaster(BaseLSTMForecaster):
         the data, from 16 to 64.
     learning_rate : float, default=1e-3
         Largest learning rate of fine-tuning; it warms up and then falls along a cosine.
+        Without X, where y has n values, fewer than 2,500, it is multiplied by n / 2500
+        to the power of 1.5: little data would soon be known by heart.
     validation_fraction : float, default=0.0
         Share of the forecast origins, the latest ones, kept for validation. Above 0,
         training stops early and the best weights are kept.
@@ -125,7 +127,6 @@ class PretrainedLSTMForecaster(BaseLSTMForecaster):
 
     architecture = PretrainedLSTM
     likelihood = "quantile"
-    max_steps = None
 
     def __init__(
         self,
@@ -145,6 +146,11 @@ class PretrainedLSTMForecaster(BaseLSTMForecaster):
         verbose: bool = False,
     ) -> None:
         self._set_parameters(locals())
+
+    @property
+    def max_steps(self) -> int | None:
+        """Optimiser steps of any training."""
+        return self.fine_tune_steps or None
 
     def _spec(self) -> Architecture:
         """Return the architecture of the pretrained network."""
@@ -169,7 +175,7 @@ class PretrainedLSTMForecaster(BaseLSTMForecaster):
         seasons = 2 if self.window_length is None else 1
         layout = layout_of(
             period,
-            self.horizon or largest_step(fh, context) or HORIZON,
+            self.horizon or min(largest_step(fh, context) or HORIZON, HORIZON),
             max(self.window_length or LOOKBACK, seasons * period),
             past_covariates=context.covariates.past,
             future_covariates=context.covariates.future,
@@ -178,21 +184,21 @@ class PretrainedLSTMForecaster(BaseLSTMForecaster):
         model.measure_covariates(context.panel())
         return model
 
-    def _begin(
-        self, model: ForecastModel, context: Context, generator: torch.Generator
-    ) -> BaseLSTMForecaster:
-        """Take a series as context, or fine-tune on it if asked to."""
-        return self._fine_tune(model, context, generator)
-
-    def _n_steps(self, n_windows: int) -> int:
-        """Return the optimiser steps of a fit."""
-        return self.fine_tune_steps
-
-    def _update(
-        self, y: pd.DataFrame, X: pd.DataFrame | None = None, update_params: bool = True
-    ) -> BaseLSTMForecaster:
-        """Extend the context, and train on where a fit trains, too."""
-        return super()._update(y, X, update_params and self.fine_tune_steps > 0)
+    def _learn(
+        self,
+        model: ForecastModel,
+        context: Context,
+        recipe: Recipe,
+        generator: torch.Generator,
+        *,
+        is_new: bool,
+    ) -> None:
+        """Train a model on, where training was asked for."""
+        if self.fine_tune_steps > 0:
+            n_values = int((~np.isnan(context.panel().values)).sum())
+            rate = fine_tuning_rate(recipe.learning_rate, model.layout, n_values)
+            recipe = dataclasses.replace(recipe, learning_rate=rate)
+            super()._learn(model, context, recipe, generator, is_new=False)
 
     @classmethod
     def _parameters_of(cls, network: ForecastModel) -> dict[str, Any]:

@@ -6,9 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from lstm_forecasters.backend import checkpoints
 from lstm_forecasters.backend.files import read_archive
+from lstm_forecasters.backend.forecasting import forecast
+from lstm_forecasters.backend.pretrained import layout_of
+from lstm_forecasters.backend.windows import Panel, Windows
 
 FOLDER = Path(__file__).parents[2] / "examples" / "pretraining"
 
@@ -57,10 +61,10 @@ def test_values_are_finite_or_missing_and_series_differ(drawn):
 def test_periods_are_as_frequent_as_said(synthetic, drawn):
     _, periods = drawn
     assert periods.min() >= 1
-    assert periods.max() <= 60
-    rest = (1 - sum(synthetic.PERIODS.values())) / 59
+    assert periods.max() == 168
+    rest = (1 - sum(synthetic.PERIODS.values())) / 59  # any from 2 to 60
     for period, share in synthetic.PERIODS.items():
-        expected = share + (rest if period > 1 else 0)
+        expected = share + (rest if 1 < period <= 60 else 0)
         assert np.mean(periods == period) == pytest.approx(expected, abs=0.02)
 
 
@@ -82,28 +86,53 @@ def test_profiles_have_mean_0_and_deviation_1(synthetic, period):
     np.testing.assert_allclose(profiles.std(1), 1, rtol=1e-9)
 
 
-def test_seasons_repeat_in_their_period(synthetic):
-    periods = np.array([4, 12, 30, 52] * 50)
+def test_seasons_repeat_in_their_period_where_they_do_not_change(synthetic):
+    periods = np.array([4, 12, 30, 52] * 100)
     season = synthetic._season(np.random.default_rng(0), periods, 400)
+    is_flat = (season == 0).all(1)
+    assert is_flat.mean() == pytest.approx(0.12, abs=0.05)
+    repeats, equals = [], []
     for period in (4, 12, 30, 52):
-        rows = season[periods == period]
+        rows = season[(periods == period) & ~is_flat]
         ratio = np.abs(rows[:, period:] / rows[:, :-period])
         growth = np.exp(np.log(2.5) * period / 399)
-        assert ratio.min() > 1 / growth - 1e-9
-        assert ratio.max() < growth + 1e-9
-        assert np.isclose(ratio, 1).all(1).mean() == pytest.approx(0.5, abs=0.2)
+        repeats += list(
+            (ratio.min(1) > 1 / growth - 1e-9) & (ratio.max(1) < growth + 1e-9)
+        )
+        equals += list(np.isclose(ratio, 1).all(1))
+    assert np.mean(repeats) == pytest.approx(0.7, abs=0.08)
+    assert np.mean(equals) == pytest.approx(0.35, abs=0.08)
 
 
 def test_weeks_and_years_stand_above_days(synthetic):
     periods = np.repeat([24, 7], 100)
     season = synthetic._season(np.random.default_rng(0), periods, 24 * 7 * 6)
+    season = season[:, :] / np.maximum(season.std(1, keepdims=True), 1e-9)
     hours, days = season[:100], season[100:]
     changes = {
-        lag: np.abs(rows[:, lag:] - rows[:, :-lag]).mean(1) / rows.std(1)
+        lag: np.abs(rows[:, lag:] - rows[:, :-lag]).mean(1)
         for rows, lag in ((hours, 24), (hours, 168), (days, 7), (days, 365))
     }
-    assert np.median(changes[168]) < 0.1 < np.quantile(changes[24], 0.75)
+    assert np.quantile(changes[168], 0.4) < 0.1 < np.quantile(changes[24], 0.75)
     assert np.quantile(changes[7], 0.75) > 0.01
+
+
+def test_slopes_and_cycles_are_in_a_fifth_of_the_series(synthetic):
+    for draw in (synthetic._wandering, synthetic._cycle):
+        drawn = draw(np.random.default_rng(0), 2000, 200)
+        is_there = drawn.any(1)
+        assert is_there.mean() == pytest.approx(0.2, abs=0.03)
+        jumps = np.abs(np.diff(drawn[is_there], axis=1)).max(1)
+        assert np.median(jumps / np.ptp(drawn[is_there], axis=1)) < 0.3
+
+
+def test_steps_of_a_year_wander_further_than_those_of_an_hour(synthetic):
+    periods = np.repeat([1, 24], 2000)
+    walk = synthetic._random_walk(np.random.default_rng(0), periods, 100)
+    assert (walk != 0).any(1).mean() == pytest.approx(0.5, abs=0.03)
+    steps = np.median(np.abs(np.diff(walk)), axis=1)
+    years, hours = (np.median(one[one > 0]) for one in (steps[:2000], steps[2000:]))
+    assert years / hours == pytest.approx(2 * np.sqrt(2), rel=0.2)
 
 
 def test_noise_has_the_memory_of_its_coefficient(synthetic):
@@ -117,14 +146,36 @@ def test_noise_has_the_memory_of_its_coefficient(synthetic):
 
 def test_histories_have_all_lengths(scripts):
     train = scripts["train"]
-    found = train.draw([0, 0], 2000)
-    history = found.windows.lengths - 2 * train.LAYOUT.horizon
+    found = [train.draw([0, number], 50) for number in range(40)]
+    lookbacks = [one.windows.layout.lookback for one in found]
+    assert set(lookbacks) == set(train.SHARES_OF_LENGTHS)
+    history = np.concatenate([one.steps.numpy() for one in found])
     assert history.min() == train.SHORTEST_HISTORY
-    assert np.mean(history == train.LAYOUT.context) == pytest.approx(0.5, abs=0.04)
-    assert np.mean(history < 60) > 0.15
-    last = np.zeros(2000)
-    np.maximum.at(last, found.series.numpy(), found.steps.numpy())
-    assert (last + train.LAYOUT.horizon == found.windows.lengths).all()
+    assert history.max() == train.LAYOUT.lookback
+    for one in found:
+        last = np.zeros(50)
+        np.maximum.at(last, one.series.numpy(), one.steps.numpy())
+        assert (last + train.LAYOUT.horizon == one.windows.lengths).all()
+
+
+def test_windows_are_those_that_a_forecast_reads(scripts):
+    """Each as if it were alone, in windows of its own season."""
+    train = scripts["train"]
+    model = train.new_model(train.PretrainedLSTM(hidden_size=4), 0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.uniform_(-0.3, 0.3)
+    drawn = train.draw([0, 1], 10, 96)
+    series, steps = drawn.series.numpy(), drawn.steps.numpy()
+    model.layout = drawn.windows.layout
+    found = forecast(model, drawn.windows, series, steps, 48).points()
+    starts, periods = drawn.panel.starts, drawn.windows._periods
+    for row, (number, step) in enumerate(zip(series, steps, strict=True)):
+        past = drawn.panel.values[starts[number] : starts[number] + step]
+        model.layout = layout_of(int(periods[number]))
+        windows = Windows(Panel(values=past, lengths=np.array([step])), model.layout)
+        alone = forecast(model, windows, *windows.cutoffs(), 48).points()
+        np.testing.assert_allclose(found[row], alone[0], rtol=1e-5, atol=1e-5)
 
 
 def run(train, monkeypatch, file, *arguments):

@@ -11,6 +11,7 @@ from lstm_forecasters.darts import (
     StackedLSTMModel,
     VanillaLSTMModel,
 )
+from tests.with_darts.pretrained import make_pretrained
 
 DIRECT = [VanillaLSTMModel, StackedLSTMModel, BidirectionalLSTMModel]
 MODELS = [*DIRECT, EncoderDecoderLSTMModel]
@@ -24,8 +25,8 @@ SMALL = {
 }
 
 
-def _short_name(model_class):
-    return model_class.__name__.removesuffix("LSTMModel")
+def _short_name(one):
+    return getattr(one, "__name__", one).removesuffix("LSTMModel")
 
 
 @pytest.fixture(params=MODELS, ids=_short_name)
@@ -46,6 +47,22 @@ def make(model_class):
 
     def make_small(**settings):
         return model_class(**{**SMALL, **settings})
+
+    return make_small
+
+
+@pytest.fixture(params=[*MODELS, "zero-shot", "fine-tuned"], ids=_short_name)
+def make_any(request):
+    """Return such a function, of pretrained models too.
+
+    They forecast as they are, or after a few steps.
+    """
+
+    def make_small(**settings):
+        given = {**SMALL, **settings}
+        if isinstance(request.param, str):
+            return make_pretrained(request.param == "fine-tuned", **given)
+        return request.param(**given)
 
     return make_small
 

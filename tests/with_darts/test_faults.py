@@ -14,6 +14,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from lstm_forecasters.errors import CovariateError
 
+
+@pytest.fixture
+def make(make_any):
+    """Return a function that constructs a small model, pretrained ones too."""
+    return make_any
+
+
 FEW_STEPS = {"n_epochs": None, "pl_trainer_kwargs": {"max_steps": 3}}
 
 

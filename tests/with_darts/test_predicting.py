@@ -11,6 +11,13 @@ from pytorch_lightning import Callback
 from lstm_forecasters.darts import StackedLSTMModel, VanillaLSTMModel
 from lstm_forecasters.darts.predicting import PlainPredictor, needs_no_trainer
 
+
+@pytest.fixture
+def make(make_any):
+    """Return a function that constructs a small model, pretrained ones too."""
+    return make_any
+
+
 WAYS = {
     "points": {"n": 15},
     "samples": {"n": 15, "num_samples": 7, "random_state": 1},

@@ -19,6 +19,13 @@ from lstm_forecasters.backend.training import batches_per_block
 from lstm_forecasters.darts import VanillaLSTMModel
 from lstm_forecasters.errors import CovariateError, DataError, ParameterError
 
+
+@pytest.fixture
+def make(make_any):
+    """Return a function that constructs a small model, pretrained ones too."""
+    return make_any
+
+
 N_STEPS = 60
 
 

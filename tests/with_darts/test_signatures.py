@@ -43,8 +43,11 @@ def parameter_texts(documented):
 
 
 def spec_texts(architecture):
-    """Return the texts of an architecture: its own before those of its base."""
-    return {**parameter_texts(specs.Architecture), **parameter_texts(architecture)}
+    """Return the texts of an architecture: its own before those of its bases."""
+    texts = {}
+    for one in reversed(architecture.mro()[:-1]):
+        texts.update(parameter_texts(one))
+    return texts
 
 
 def parameters_of(model_class):
@@ -192,9 +195,10 @@ def test_parameters_of_every_darts_model_are_there(model_class):
     assert module - ours == {"train_sample_shape", "use_reversible_instance_norm"}
 
 
-def test_parameters_are_taken_up_by_name(make, small):
+def test_parameters_are_taken_up_by_name(model_class, small):
     """What the constructor was given is what ``model_params`` tells."""
-    model = make(season_length=4, hidden_size=5, work_dir="somewhere")
+    given = {**small, "season_length": 4, "hidden_size": 5, "work_dir": "somewhere"}
+    model = model_class(**given)
     params = model.model_params
     assert list(params) != []
     assert params["season_length"] == 4

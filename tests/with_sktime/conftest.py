@@ -1,5 +1,7 @@
 """Small forecasters and series that the tests share."""
 
+import functools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,17 +9,19 @@ import pytest
 from lstm_forecasters.sktime import (
     BidirectionalLSTMForecaster,
     EncoderDecoderLSTMForecaster,
+    PretrainedLSTMForecaster,
     StackedLSTMForecaster,
     VanillaLSTMForecaster,
 )
 
 DIRECT = [VanillaLSTMForecaster, StackedLSTMForecaster, BidirectionalLSTMForecaster]
 FORECASTERS = [*DIRECT, EncoderDecoderLSTMForecaster]
+FEW_STEPS = 5
 SMALL = {"hidden_size": 8, "max_steps": 25, "batch_size": 16, "random_state": 3}
 
 
-def _short_name(forecaster_class):
-    return forecaster_class.__name__.removesuffix("LSTMForecaster")
+def _short_name(one):
+    return getattr(one, "__name__", one).removesuffix("LSTMForecaster")
 
 
 @pytest.fixture(params=FORECASTERS, ids=_short_name)
@@ -38,14 +42,93 @@ def direct_class(request):
     return request.param
 
 
-@pytest.fixture
-def make(forecaster_class):
-    """Return a function that constructs a small forecaster of the class."""
+NEEDS_TRAINING = {
+    "a_known_covariate_improves_the_forecast",
+    "the_effect_of_a_covariate_has_its_sign_and_size",
+    "columns_are_matched_by_name_and_not_by_place",
+    "rows_are_matched_by_time_and_not_by_place",
+    "a_missing_covariate_is_masked_and_not_taken_for_what_fills_it",
+    "covariates_of_each_series_of_a_panel_are_its_own",
+    "update_with_parameters_trains_on_a_little",
+    "update_trains_on_the_new_data",
+    "fit_after_pretraining_takes_the_series_as_context_only",
+    "the_same_seed_gives_the_same_forecast",
+    "a_random_state_is_a_seed_as_well",
+    "silent_by_default_and_no_files",
+}
+"""Tests of what training does: of covariates, updates and seeds."""
+
+NEEDS_ONE_NETWORK = {
+    "update_without_parameters_only_extends_the_context",
+    "fit_after_pretraining_takes_the_series_as_context_only",
+    "independent_channels_are_forecast_as_if_they_were_alone",
+    "each_series_is_forecast_from_its_own_cutoff",
+    "absolute_times_are_the_same_for_all_series",
+    "series_keep_their_order",
+    "a_hierarchy_is_forecast_series_by_series",
+    "update_moves_each_cutoff_by_itself",
+    "leading_missing_values_equal_a_later_start",
+}
+"""Tests that compare fits which use one network and do not train it."""
+
+
+LEARNS_MORE = {
+    "a_past_covariate_improves_the_forecast_of_what_follows_it": (
+        "a covariate that is new to the pretrained encoder takes hundreds of steps"
+    ),
+    "one_network_learns_from_all_series": "it has learnt from many series before",
+    "forecasts_are_close_to_those_of_the_complete_series": (
+        "scattered gaps cost the pretrained network more than one trained on them"
+    ),
+}
+"""Tests of what a network that is trained from the beginning does better."""
+
+
+@pytest.fixture(params=FORECASTERS, ids=_short_name)
+def make(request):
+    """Return a function that constructs a small forecaster of a class."""
+    return _maker(request.param)
+
+
+@pytest.fixture(params=[*FORECASTERS, "zero-shot", "fine-tuned"], ids=_short_name)
+def make_any(request):
+    """Return such a function, of pretrained forecasters too.
+
+    They forecast as they are, or after a few steps.
+    """
+    if not isinstance(request.param, str):
+        return _maker(request.param)
+    name = request.node.originalname.removeprefix("test_")
+    if request.param == "zero-shot" and name in NEEDS_TRAINING:
+        pytest.skip("it does not learn without fine-tuning")
+    if request.param == "fine-tuned" and name in NEEDS_ONE_NETWORK:
+        pytest.skip("each of its fits trains a network of its own")
+    if name in LEARNS_MORE:
+        pytest.skip(LEARNS_MORE[name])
+    return functools.partial(make_pretrained, request.param == "fine-tuned")
+
+
+def _maker(forecaster_class):
+    """Return a function that constructs a small forecaster of a class."""
 
     def make_small(**settings):
         return forecaster_class(**{**SMALL, **settings})
 
     return make_small
+
+
+def make_pretrained(is_trained, **settings):
+    """Return a pretrained forecaster with those settings that it has."""
+    fixed = {"likelihood": "quantile", "n_members": 1, "joint_channels": False}
+    for name, value in settings.items():
+        if name in fixed and value != fixed[name]:
+            pytest.skip(f"the pretrained network has {name}={fixed[name]!r}")
+    if is_trained:
+        steps = settings.get("max_steps", FEW_STEPS)
+        settings = {"fine_tune_steps": steps, "batch_size": 8, **settings}
+    known = PretrainedLSTMForecaster.get_param_names()
+    given = {name: value for name, value in settings.items() if name in known}
+    return PretrainedLSTMForecaster(**{"random_state": 3, **given})
 
 
 @pytest.fixture

@@ -11,6 +11,12 @@ from tests.processes import FORKING, answer_of
 FH = [1, 4, 9]
 
 
+@pytest.fixture
+def make(make_any):
+    """Return a function that constructs a small forecaster, pretrained ones too."""
+    return make_any
+
+
 @pytest.mark.parametrize("likelihood", ["quantile", "normal"])
 def test_sixteen_threads_forecast_with_one_forecaster(make, y, likelihood):
     """Up to the trained horizon, and beyond it by sampled paths."""

@@ -15,6 +15,13 @@ pytest.register_assert_rewrite("tests.with_sktime.conformance")
 
 from tests.with_sktime.conformance import CHECKS  # noqa: E402  # is rewritten
 
+
+@pytest.fixture
+def make(make_any):
+    """Return a function that constructs a small forecaster, pretrained ones too."""
+    return make_any
+
+
 FORECASTERS = [
     VanillaLSTMForecaster,
     StackedLSTMForecaster,

@@ -13,6 +13,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from lstm_forecasters.errors import DataError
 
+
+@pytest.fixture
+def make(make_any):
+    """Return a function that constructs a small forecaster, pretrained ones too."""
+    return make_any
+
+
 LEVELS = [0.05, 0.5, 0.9]
 
 

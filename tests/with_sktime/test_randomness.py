@@ -54,13 +54,11 @@ def from_another_process():
     return run
 
 
-def test_another_process_gives_the_same_forecast(
-    make, forecaster_class, y, from_another_process
-):
+def test_another_process_gives_the_same_forecast(make, y, from_another_process):
     forecaster = make(horizon=6).fit(y)
     here = forecaster.predict_quantiles(fh=FH, alpha=[0.1, 0.5])
     there = from_another_process(y)
-    name = forecaster_class.__name__.removesuffix("LSTMForecaster")
+    name = type(forecaster).__name__.removesuffix("LSTMForecaster")
     assert_array_equal(here.to_numpy().ravel(), there[name])
 
 

@@ -35,8 +35,11 @@ def parameter_texts(documented):
 
 
 def spec_texts(architecture):
-    """Return the texts of an architecture: its own before those of its base."""
-    return {**parameter_texts(specs.Architecture), **parameter_texts(architecture)}
+    """Return the texts of an architecture: its own before those of its bases."""
+    texts = {}
+    for one in reversed(architecture.mro()[:-1]):
+        texts.update(parameter_texts(one))
+    return texts
 
 
 def parameters_of(forecaster_class):

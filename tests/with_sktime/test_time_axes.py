@@ -9,6 +9,13 @@ from sktime.forecasting.base import ForecastingHorizon
 from lstm_forecasters.sktime import VanillaLSTMForecaster
 from lstm_forecasters.sktime.timegrid import TimeGrid
 
+
+@pytest.fixture
+def make(make_any):
+    """Return a function that constructs a small forecaster, pretrained ones too."""
+    return make_any
+
+
 STEPS = [-30, -2, 0, 1, 2, 5, 20]
 INDEXES = {
     "months": lambda n: pd.period_range("1999-11", periods=n, freq="M"),

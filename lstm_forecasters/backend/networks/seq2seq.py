@@ -93,7 +93,7 @@ class Seq2SeqLSTM(nn.Module):
         static: Tensor,
         state: State | None,
         generator: Generator | None = None,
-    ) -> tuple[Tensor, State]:
+    ) -> tuple[Tensor, State | None]:
         """Return raw parameters, and the state from which to decode on.
 
         Without a state the lookback is encoded. With one the decoder goes on from
@@ -124,7 +124,7 @@ class Seq2SeqLSTM(nn.Module):
         """Decode the horizon: raw parameters (B, H, C, K) and the last state."""
         sizes, length = self.sizes, self.length
         shape = (sizes.n_channels, sizes.n_parameters)
-        padding = -sizes.horizon % length
+        padding = -horizon.shape[1] % length
         known = history[:, :, : sizes.n_channels]
         padded = functional.pad(horizon, (0, 0, 0, padding))
         turns = padded.unflatten(1, (-1, length))  # (B, turns, p, E)
@@ -132,7 +132,8 @@ class Seq2SeqLSTM(nn.Module):
         straight = torch.zeros_like(paths)[..., None]  # (B, turns, p, C, 1 or K)
         if self.linear_path is not None:
             line = self.linear_path(known.flatten(1)).unflatten(1, (-1, shape[0], 1))
-            line = functional.pad(line, (0, shape[1] - 1, 0, 0, 0, padding))
+            missing = padded.shape[1] - sizes.horizon
+            line = functional.pad(line, (0, shape[1] - 1, 0, 0, 0, missing))
             straight = line.unflatten(1, (-1, length))
         written = functional.pad(known, (0, 0, max(0, length - known.shape[1]), 0))
         written = written[:, -length:]

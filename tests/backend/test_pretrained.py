@@ -1,0 +1,208 @@
+"""The pretrained network: what it reads, and how it is adapted to other windows."""
+
+import dataclasses
+import subprocess
+import sys
+from importlib.resources import files
+
+import numpy as np
+import pytest
+import torch
+
+from lstm_forecasters.backend.forecasting import forecast
+from lstm_forecasters.backend.pretrained import (
+    adapted,
+    layout_of,
+    pretrained_network,
+    references_of,
+)
+from lstm_forecasters.backend.windows import Panel, Windows
+
+MEGABYTE = 2**20
+IMPORTS = """
+import sys
+from unittest.mock import patch
+with patch("lstm_forecasters.backend.files.unpack") as unpack:
+    import lstm_forecasters.backend.pretrained as module
+    assert not unpack.called
+first = module.pretrained_network()
+assert module.pretrained_network() is first
+"""
+
+
+def season_and_trend(n_steps, seed=0, period=12):
+    step = np.arange(n_steps)
+    noise = np.random.default_rng(seed).normal(size=n_steps)
+    return 100 + 0.5 * step + 10 * np.sin(2 * np.pi * step / period) + noise
+
+
+def forecasts(model, series, horizon=24, **covariates):
+    values = np.concatenate(series)[:, None]
+    lengths = np.array([len(one) for one in series])
+    panel = Panel(values=values, lengths=lengths, **covariates)
+    windows = Windows(panel, model.layout)
+    return forecast(model, windows, *windows.cutoffs(), horizon).points()[..., 0]
+
+
+def fresh(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture(scope="module")
+def monthly():
+    """The network for series of months."""
+    return adapted(pretrained_network(), layout_of(12), fresh())
+
+
+def test_the_weights_take_at_most_three_megabytes():
+    folder = files("lstm_forecasters") / "weights"
+    assert [one.name for one in folder.iterdir()] == ["pretrained.safetensors"]
+    size = len((folder / "pretrained.safetensors").read_bytes())
+    assert 1 * MEGABYTE < size < 3 * MEGABYTE
+
+
+def test_the_weights_are_read_at_the_first_use_and_once():
+    subprocess.run([sys.executable, "-c", IMPORTS], check=True)
+
+
+def test_a_trend_with_a_season_is_forecast(monthly):
+    truth = season_and_trend(144)
+    found = forecasts(monthly, [truth[:120]])[0]
+    assert np.abs(found - truth[120:]).mean() < 2
+    naive = truth[108:120].tolist() * 2
+    assert np.abs(found - truth[120:]).mean() < 0.3 * np.abs(naive - truth[120:]).mean()
+
+
+@pytest.mark.parametrize("n_steps", [1, 5, 47, 48, 49, 96, 100, 168, 200, 336, 500])
+def test_a_series_is_forecast_alike_alone_and_among_others(monthly, n_steps):
+    lengths = (3, 48, 90, 160, 330, 400)
+    others = [season_and_trend(length, seed=length) for length in lengths]
+    series = season_and_trend(n_steps, seed=7)
+    together = forecasts(monthly, [*others[:3], series, *others[3:]])[3]
+    np.testing.assert_allclose(together, forecasts(monthly, [series])[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_steps", [30, 100, 200])
+def test_the_padding_before_a_series_is_not_read(monthly, n_steps):
+    series = season_and_trend(n_steps)
+    padded = np.r_[np.full(60, np.nan), series]
+    expected = forecasts(monthly, [series])
+    np.testing.assert_allclose(forecasts(monthly, [padded]), expected, rtol=1e-6)
+
+
+def test_only_the_lookback_is_read(monthly):
+    series = season_and_trend(400)
+    other = np.r_[np.full(64, 1e6), series[64:]]
+    np.testing.assert_array_equal(
+        forecasts(monthly, [series]), forecasts(monthly, [other])
+    )
+    other = np.r_[series[:64], [1e3], series[65:]]
+    assert np.abs(forecasts(monthly, [series]) - forecasts(monthly, [other])).max() > 0
+
+
+def test_the_season_is_read():
+    """A wave of which two seasons have passed goes on, for whom is told its length."""
+    wave = 10 * np.sin(2 * np.pi * np.arange(48) / 12)
+    errors = []
+    for period in (12, 7):
+        model = adapted(pretrained_network(), layout_of(period), fresh())
+        errors.append(np.abs(forecasts(model, [wave[:30]], 18) - wave[30:]).mean())
+    assert errors[0] < 0.5 < errors[1]
+
+
+def test_references_are_the_day_and_the_week_of_hours_alone():
+    assert [references_of(period) for period in (1, 7, 12, 48, 168)] == [(1,)] * 5
+    assert references_of(24) == (1, 7)
+    assert references_of(24, lookback=100) == (1,)
+
+
+def test_steps_ahead_count_alike_for_every_horizon(monthly):
+    short = adapted(pretrained_network(), layout_of(12, horizon=5), fresh())
+    series = season_and_trend(90)
+    np.testing.assert_allclose(
+        forecasts(short, [series], 5), forecasts(monthly, [series], 5), rtol=1e-6
+    )
+
+
+def test_beyond_the_horizon_the_window_moves_on(monthly):
+    series = season_and_trend(120)
+    first = forecasts(monthly, [series], 48)[0]
+    moved = forecasts(monthly, [np.r_[series, first]], 48)[0]
+    both = forecasts(monthly, [series], 96)[0]
+    np.testing.assert_allclose(both, np.r_[first, moved], rtol=1e-6)
+
+
+@pytest.fixture
+def covariates():
+    """Covariates of a panel of two series with 60 steps each."""
+    random = np.random.default_rng(3)
+    return {
+        "past_covariates": random.normal(size=(120, 2)),
+        "future_covariates": random.normal(size=(120, 1)),
+        "static_covariates": random.normal(size=(2, 3)),
+    }
+
+
+def test_covariates_have_no_effect_before_training(monthly, covariates):
+    names = {"past": ("a", "b"), "future": ("c",), "static": ("d", "e", "f")}
+    named = {f"{kind}_covariates": of_kind for kind, of_kind in names.items()}
+    model = adapted(pretrained_network(), layout_of(12, **named), fresh())
+    series = [season_and_trend(60, seed=seed) for seed in (1, 2)]
+    model.measure_covariates(
+        Panel(values=np.zeros((120, 1)), lengths=np.array([60, 60]), **covariates)
+    )
+    np.testing.assert_allclose(
+        forecasts(model, series, **covariates), forecasts(monthly, series), rtol=1e-6
+    )
+    for name, weights in model.network.named_parameters():
+        assert weights.isfinite().all(), name
+    gradients = _gradients(model, series, covariates)
+    assert all(one.abs().max() > 0 for one in gradients.values())
+
+
+def _gradients(model, series, covariates):
+    """Return the gradients of the weights that read covariates."""
+    panel = Panel(
+        values=np.concatenate(series)[:, None], lengths=np.array([60, 60]), **covariates
+    )
+    windows = Windows(panel, model.layout)
+    rows, steps = torch.arange(2), torch.tensor([36, 30])
+    columns = model.prepare(windows.gather(rows, steps, with_target=True))
+    loss = model.likelihood.loss(model(columns), columns.target).mean()
+    names = ("segments.embedding.weight", "decoder.cells.0.weight_ih")
+    weights = [*names, "from_static.weight", "future_effect.step_head.weight"]
+    parameters = dict(model.network.named_parameters())
+    found = torch.autograd.grad(loss, [parameters[name] for name in weights])
+    gradients = dict(zip(weights, found, strict=True))
+    gradients[names[0]] = gradients[names[0]].unflatten(1, (6, -1))[..., 4:]
+    gradients[names[1]] = gradients[names[1]][:, 6 : 6 + 18]
+    gradients["from_static.weight"] = gradients["from_static.weight"][:, 1:]
+    return gradients
+
+
+def test_the_shared_network_is_not_what_is_adapted(monthly):
+    shared = pretrained_network()
+    before = {name: one.clone() for name, one in shared.state_dict().items()}
+    with torch.no_grad():
+        for weights in adapted(shared, layout_of(7), fresh()).parameters():
+            weights.zero_()
+    for name, one in shared.state_dict().items():
+        assert torch.equal(one, before[name]), name
+
+
+def test_lags_are_the_values_some_seasons_back(monthly):
+    layout = dataclasses.replace(layout_of(12, horizon=14), lags=(1, 3))
+    model = adapted(pretrained_network(), layout_of(12, horizon=14), fresh())
+    model.layout = layout
+    values = np.arange(40.0)
+    windows = Windows(Panel(values=values[:, None], lengths=np.array([40])), layout)
+    series, steps = (torch.from_numpy(one) for one in windows.cutoffs())
+    columns = model.prepare(windows.gather(series, steps))
+    center, scale = (getattr(columns.frame, name) for name in ("center", "scale"))
+    seen, known = columns.horizon[0, :, 2:4], columns.horizon[0, :, 4:]
+    back = (seen * scale + center).numpy()
+    repeated = [*range(28, 40), *range(28, 34)]  # 14 steps, in three turns of six
+    np.testing.assert_allclose(back[:, 0], repeated, rtol=1e-5)
+    np.testing.assert_allclose(back[:, 1], range(4, 22), rtol=1e-5)
+    assert (known == 1).all()
+    assert float(columns.static) == pytest.approx(np.log(12))
