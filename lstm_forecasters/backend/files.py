@@ -25,6 +25,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from lstm_forecasters.backend.forking import check_fork
 from lstm_forecasters.backend.likelihoods import (
     LIKELIHOODS,
     Likelihood,
@@ -109,6 +110,7 @@ def unpack(data: bytes) -> Archive:
         If the bytes are damaged, foreign, or of another format version.
     """
     content = _content(data)
+    check_fork()
     try:
         tensors = safetensors.torch.load(data)
         digest = content.pop("digest", None)

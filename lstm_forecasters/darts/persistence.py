@@ -22,6 +22,7 @@ from lstm_forecasters.backend.files import (
     read_archive,
     write_atomically,
 )
+from lstm_forecasters.backend.forking import check_fork
 from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.darts.datasets import numbered, of_each_component
 from lstm_forecasters.darts.likelihoods import DartsLikelihood, words_of
@@ -103,6 +104,7 @@ class PersistentModel(MixedCovariatesTorchModel):
         for file in (path, f"{path}.ckpt"):
             if file == path or Path(file).exists():
                 _check_checksums(file)
+        check_fork()
         try:
             model = super().load(path, pl_trainer_kwargs, trusted, **kwargs)
         except (UnpicklingError, EOFError, *WRONG_CONTENT) as error:
@@ -132,6 +134,7 @@ class PersistentModel(MixedCovariatesTorchModel):
         """
         for file in filter(os.path.exists, (path, f"{path}.ckpt")):
             _check_checksums(file)
+        check_fork()
         super().load_weights(path, *args, **kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -208,6 +211,7 @@ class PersistentModel(MixedCovariatesTorchModel):
                 "them out."
             )
         model = cls(**given, **parameters)
+        check_fork()
         model._adopt(network)
         return model
 

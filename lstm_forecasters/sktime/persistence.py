@@ -21,6 +21,7 @@ from lstm_forecasters.backend.files import (
     unpack,
     write_atomically,
 )
+from lstm_forecasters.backend.forking import check_fork
 from lstm_forecasters.backend.likelihoods import LIKELIHOODS
 from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.errors import FileFormatError, ParameterError, did_you_mean
@@ -142,6 +143,7 @@ class PersistentForecaster(BaseForecaster):
             )
         forecaster = cls(**given, **parameters)
         forecaster._check_parameters()
+        check_fork()
         forecaster.pretrained_network_ = copy.deepcopy(network).eval()
         forecaster._pretrained_attrs = ["pretrained_network_"]
         forecaster._state = "pretrained"

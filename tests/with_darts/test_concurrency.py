@@ -80,9 +80,9 @@ from lstm_forecasters.darts import VanillaLSTMModel
 
 series = TimeSeries.from_values(np.random.default_rng(0).normal(size=60).cumsum())
 
-def fit():
+def fit(**others):
     settings = {"hidden_size": 4, "n_epochs": 1, "batch_size": 8, "random_state": 0}
-    return VanillaLSTMModel(12, 6, **settings).fit(series)
+    return VanillaLSTMModel(12, 6, **settings | others).fit(series)
 
 def predict():
     return model.predict(9).values()[:, 0].tolist()
@@ -104,23 +104,67 @@ def predict_on_two_threads():
     torch.set_num_threads(2)
     return predict()
 
-tasks = [predict, fit_and_predict, fit_on, forecast_the_past, predict_on_one_thread]
+def load():
+    return VanillaLSTMModel.load(file).predict(9).values()[:, 0].tolist()
+
+def load_weights():
+    loaded = VanillaLSTMModel(12, 6, hidden_size=128)
+    loaded.load_weights(file)
+    return loaded.predict(9, series).values()[:, 0].tolist()
+
+def read():
+    loaded = VanillaLSTMModel.from_file(file + ".safetensors")
+    return loaded.predict(9, series).values()[:, 0].tolist()
+
+def adopt():
+    adopted = VanillaLSTMModel.from_network(large.network_)
+    return adopted.predict(9, series).values()[:, 0].tolist()
+
+tasks = [predict, fit_and_predict, fit_on, forecast_the_past]
+tasks += [load, load_weights, read, adopt]
+tasks += [predict_on_one_thread, predict_on_two_threads]
 torch.set_num_threads(1)
-model = fit()
+model, large = fit(), fit(hidden_size=128)
+large.save(file)
+large.to_file(file + ".safetensors")
 expected = predict()
-single = [in_fork(task) for task in [*tasks[:2], predict_on_two_threads]]
+after_one = {task.__name__: in_fork(task) for task in tasks}
 torch.set_num_threads(2)
+torch.ones(1_000_000) + 1
+torch.nn.LSTM(64, 64)(torch.ones(24, 64, 64))[0].sum().backward()
+after_others = {task.__name__: in_fork(task) for task in tasks}
 fit()
-print(json.dumps([expected, single, {task.__name__: in_fork(task) for task in tasks}]))
+after_a_fit = {task.__name__: in_fork(task) for task in tasks}
+print(json.dumps([expected, after_one, after_others, after_a_fit]))
 """
 
 
-def test_a_fork_is_refused_where_it_would_hang_and_works_elsewhere():
-    """It hangs after torch has used several threads, which stay behind."""
-    expected, single, several = answer_of(FORKING, FORKS)
-    assert single == 3 * [expected]
-    assert several.pop("predict_on_one_thread") == expected
-    for task, found in several.items():
+@pytest.fixture(scope="module")
+def forks(tmp_path_factory):
+    """Return a forecast, and what forks make of tasks, by what was done before."""
+    file = str(tmp_path_factory.mktemp("forks") / "large")
+    return answer_of(FORKING, f"file = {file!r}", FORKS)
+
+
+def test_forks_of_a_process_with_one_thread_work(forks):
+    expected, after_one, _, _ = forks
+    assert after_one["predict"] == expected
+    assert after_one["fit_and_predict"] == expected
+    assert after_one["predict_on_two_threads"] == expected
+
+
+def test_forks_work_after_other_code_used_several_threads(forks):
+    """What others did is not known, so that a fork has one thread."""
+    _, after_one, after_others, _ = forks
+    assert after_others == after_one
+
+
+def test_forks_are_refused_after_a_fit_on_several_threads(forks):
+    """They would hang, as the threads stay behind."""
+    expected, _, _, after_a_fit = forks
+    assert after_a_fit["predict_on_one_thread"] == expected
+    for task in after_a_fit.keys() - {"predict_on_one_thread"}:
+        found = after_a_fit[task]
         assert found.startswith("ForkError: this process was forked from"), task
         assert "'spawn'" in found
         assert "torch.set_num_threads(1)" in found

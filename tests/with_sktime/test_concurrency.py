@@ -53,8 +53,8 @@ from lstm_forecasters.sktime import VanillaLSTMForecaster
 y = pd.Series(np.random.default_rng(0).normal(size=80).cumsum())
 settings = {"hidden_size": 4, "max_steps": 3, "batch_size": 8, "random_state": 0}
 
-def fit():
-    return VanillaLSTMForecaster(**settings).fit(y[:60], fh=[1, 2])
+def fit(**others):
+    return VanillaLSTMForecaster(**settings | others).fit(y[:60], fh=[1, 2])
 
 def predict():
     return forecaster.predict().tolist()
@@ -77,23 +77,56 @@ def predict_on_two_threads():
     torch.set_num_threads(2)
     return predict()
 
-tasks = [predict, fit_and_predict, update, pretrain, predict_on_one_thread]
+def load():
+    return VanillaLSTMForecaster.from_file(file).predict([1, 2]).tolist()
+
+def adopt():
+    adopted = VanillaLSTMForecaster.from_network(large.network_)
+    return adopted.fit(y[:60]).predict([1, 2]).tolist()
+
+tasks = [predict, fit_and_predict, update, pretrain, load, adopt]
+tasks += [predict_on_one_thread, predict_on_two_threads]
 torch.set_num_threads(1)
-forecaster, fitted = fit(), fit()
+forecaster, fitted, large = fit(), fit(), fit(hidden_size=128)
+large.to_file(file, keep_context=True)
 expected = predict()
-single = [in_fork(task) for task in [*tasks[:2], predict_on_two_threads]]
+after_one = {task.__name__: in_fork(task) for task in tasks}
 torch.set_num_threads(2)
+torch.ones(1_000_000) + 1
+torch.nn.LSTM(64, 64)(torch.ones(24, 64, 64))[0].sum().backward()
+after_others = {task.__name__: in_fork(task) for task in tasks}
 fit()
-print(json.dumps([expected, single, {task.__name__: in_fork(task) for task in tasks}]))
+after_a_fit = {task.__name__: in_fork(task) for task in tasks}
+print(json.dumps([expected, after_one, after_others, after_a_fit]))
 """
 
 
-def test_a_fork_is_refused_where_it_would_hang_and_works_elsewhere():
-    """It hangs after torch has used several threads, which stay behind."""
-    expected, single, several = answer_of(FORKING, FORKS)
-    assert single == 3 * [expected]
-    assert several.pop("predict_on_one_thread") == expected
-    for task, found in several.items():
+@pytest.fixture(scope="module")
+def forks(tmp_path_factory):
+    """Return a forecast, and what forks make of tasks, by what was done before."""
+    file = str(tmp_path_factory.mktemp("forks") / "large")
+    return answer_of(FORKING, f"file = {file!r}", FORKS)
+
+
+def test_forks_of_a_process_with_one_thread_work(forks):
+    expected, after_one, _, _ = forks
+    assert after_one["predict"] == expected
+    assert after_one["fit_and_predict"] == expected
+    assert after_one["predict_on_two_threads"] == expected
+
+
+def test_forks_work_after_other_code_used_several_threads(forks):
+    """What others did is not known, so that a fork has one thread."""
+    _, after_one, after_others, _ = forks
+    assert after_others == after_one
+
+
+def test_forks_are_refused_after_a_fit_on_several_threads(forks):
+    """They would hang, as the threads stay behind."""
+    expected, _, _, after_a_fit = forks
+    assert after_a_fit["predict_on_one_thread"] == expected
+    for task in after_a_fit.keys() - {"predict_on_one_thread"}:
+        found = after_a_fit[task]
         assert found.startswith("ForkError: this process was forked from"), task
         assert "'spawn'" in found
         assert "torch.set_num_threads(1)" in found
