@@ -228,5 +228,5 @@ class PretrainedLSTMForecaster(BaseLSTMForecaster):
                 "horizon": 3,
                 "random_state": 7,
             },
-            {"fine_tune_steps": 1, "sp": 3, "validation_fraction": 0.2},
+            {"fine_tune_steps": 1, "sp": 3, "horizon": 4, "validation_fraction": 0.2},
         ]

@@ -252,3 +252,21 @@ def test_parameters_of_the_network_are_not_given_twice(y):
     model.fit(as_series(y))
     with pytest.raises(ParameterError, match="window_length"):
         sktime.VanillaLSTMForecaster.from_network(model.network_, window_length=5)
+
+
+def test_the_pretrained_network_forecasts_alike_in_both(y, tmp_path):
+    """As it is, and fine-tuned in one and read from a file in the other."""
+    forecaster = sktime.PretrainedLSTMForecaster(sp=12).fit(y, fh=range(1, 31))
+    model = darts.PretrainedLSTMModel(336, 30, season_length=12).fit(as_series(y))
+    expected = forecaster.predict().to_numpy()
+    np.testing.assert_allclose(model.predict(30).values(), expected, rtol=1e-9)
+    tuned = darts.PretrainedLSTMModel(48, 6, fine_tune_steps=3, random_state=0)
+    tuned.fit(as_series(y)).to_file(tmp_path / "tuned.safetensors")
+    opened = sktime.PretrainedLSTMForecaster.from_file(tmp_path / "tuned.safetensors")
+    found = opened.fit(y, fh=range(1, 16)).predict().to_numpy()
+    np.testing.assert_allclose(found, tuned.predict(15).values(), rtol=1e-9)
+    assert np.abs(found - expected[:15]).max() > 1e-6
+    opened.to_file(tmp_path / "again.safetensors")
+    again = darts.PretrainedLSTMModel.from_file(tmp_path / "again.safetensors")
+    both = (one.predict(15, as_series(y)).values() for one in (again, tuned))
+    np.testing.assert_array_equal(*both)

@@ -7,6 +7,7 @@ from sktime.tests import test_all_estimators
 from lstm_forecasters.sktime import (
     BidirectionalLSTMForecaster,
     EncoderDecoderLSTMForecaster,
+    PretrainedLSTMForecaster,
     StackedLSTMForecaster,
     VanillaLSTMForecaster,
 )
@@ -27,6 +28,7 @@ FORECASTERS = [
     StackedLSTMForecaster,
     BidirectionalLSTMForecaster,
     EncoderDecoderLSTMForecaster,
+    PretrainedLSTMForecaster,
 ]
 
 
