@@ -267,10 +267,12 @@ def _layout(fields: Mapping[str, Any]) -> Layout:
     for kind in ("past_covariates", "future_covariates", "static_covariates"):
         if len(set(getattr(layout, kind))) != len(getattr(layout, kind)):
             raise ValueError(f"{kind} hold a name twice")
-    if max(layout.context, layout.reach) > LONGEST_WINDOW:
+    past = max(layout.context, layout.period * max(layout.lags, default=0))
+    ahead = layout.output_shift + layout.steps_written
+    if max(past, ahead) > LONGEST_WINDOW:
         raise ValueError(
-            f"its windows have {layout.context} and {layout.reach} time steps, "
-            f"more than {LONGEST_WINDOW}"
+            f"its windows have {past} and {ahead} time steps, more than "
+            f"{LONGEST_WINDOW}"
         )
     if layout.self_contained and layout.longest_lag > layout.lookback:
         raise ValueError("a reference reaches back beyond its window")
