@@ -75,11 +75,20 @@ def test_a_trend_with_a_season_is_forecast(monthly):
 
 @pytest.mark.parametrize("n_steps", [1, 5, 47, 48, 49, 96, 100, 168, 200, 336, 500])
 def test_a_series_is_forecast_alike_alone_and_among_others(monthly, n_steps):
-    lengths = (3, 48, 90, 160, 330, 400)
+    lengths = (160, 400, 3, 330, 48, 90)
     others = [season_and_trend(length, seed=length) for length in lengths]
     series = season_and_trend(n_steps, seed=7)
     together = forecasts(monthly, [*others[:3], series, *others[3:]])[3]
     np.testing.assert_allclose(together, forecasts(monthly, [series])[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_steps", [30, 90, 160])
+def test_the_length_of_the_window_does_not_matter_to_a_shorter_series(monthly, n_steps):
+    series = season_and_trend(n_steps)
+    layout = layout_of(12, lookback=168)
+    shorter = adapted(pretrained_network(), layout, fresh())
+    expected = forecasts(monthly, [series])
+    np.testing.assert_allclose(forecasts(shorter, [series]), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("n_steps", [30, 100, 200])
