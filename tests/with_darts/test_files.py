@@ -21,6 +21,7 @@ from lstm_forecasters.backend.recipe import spread_correction
 from lstm_forecasters.darts import (
     BidirectionalLSTMModel,
     EncoderDecoderLSTMModel,
+    PretrainedLSTMModel,
     StackedLSTMModel,
     StudentTLikelihood,
     VanillaLSTMModel,
@@ -355,6 +356,7 @@ def test_safe_loading_may_build_our_classes_and_nothing_else():
     ours = {
         BidirectionalLSTMModel,
         EncoderDecoderLSTMModel,
+        PretrainedLSTMModel,
         StackedLSTMModel,
         StudentTLikelihood,
         VanillaLSTMModel,
