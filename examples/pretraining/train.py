@@ -40,7 +40,6 @@ SHARES_OF_LENGTHS = {48: 0.22, 96: 0.3, 168: 0.26, 336: 0.22}
 """How often a batch holds histories of up to so many steps, and more than the length
 before."""
 
-LONGEST_PERIOD = 168
 WINDOWS_OF_SERIES = 2
 HELD_OUT = 1000
 HELD_OUT_SEED = 2**32 - 1

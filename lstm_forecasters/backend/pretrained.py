@@ -37,8 +37,10 @@ HORIZON = 48
 """Time steps that it was trained to forecast."""
 
 STEPS_AT_A_TIME = 6
+"""Time steps that it writes at a time: the segments of ``PretrainedLSTM``."""
 
 LAGS = (1, 2, 3, 7)
+"""Seasons back that it sees beside the reference."""
 
 LEAST_HISTORY = 12
 """Fewest time steps before what is fine-tuned on, two seasons where these are more."""

@@ -20,13 +20,11 @@ from lstm_forecasters.backend.windows import Panel, Windows
 
 MEGABYTE = 2**20
 IMPORTS = """
-import sys
 from unittest.mock import patch
-with patch("lstm_forecasters.backend.files.unpack") as unpack:
-    import lstm_forecasters.backend.pretrained as module
-    assert not unpack.called
-first = module.pretrained_network()
-assert module.pretrained_network() is first
+import lstm_forecasters.backend.pretrained as module
+with patch.object(module, "unpack", wraps=module.unpack) as unpack:
+    assert module.pretrained_network() is module.pretrained_network()
+    assert unpack.call_count == 1
 """
 
 
@@ -63,6 +61,20 @@ def test_the_weights_take_at_most_three_megabytes():
 
 def test_the_weights_are_read_at_the_first_use_and_once():
     subprocess.run([sys.executable, "-c", IMPORTS], check=True)
+
+
+def test_the_file_says_what_the_windows_of_hours_hold():
+    assert pretrained_network().layout == layout_of(24)
+
+
+def test_fine_tuning_starts_where_two_seasons_are_known():
+    """Or where the last horizon begins, in series that are shorter than both."""
+    layout = layout_of(12, horizon=6)
+    first, n_origins = layout.training_origins(np.array([400, 60, 28, 10]))
+    np.testing.assert_array_equal(first, [24, 24, 22, 4])
+    np.testing.assert_array_equal(first + n_origins, [400, 60, 28, 10])
+    first, _ = layout_of(1, horizon=6).training_origins(np.array([60]))
+    assert first == 12
 
 
 def test_a_trend_with_a_season_is_forecast(monthly):

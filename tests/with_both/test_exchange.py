@@ -263,6 +263,8 @@ def test_the_pretrained_network_forecasts_alike_in_both(y, tmp_path):
     tuned = darts.PretrainedLSTMModel(48, 6, fine_tune_steps=3, random_state=0)
     tuned.fit(as_series(y)).to_file(tmp_path / "tuned.safetensors")
     opened = sktime.PretrainedLSTMForecaster.from_file(tmp_path / "tuned.safetensors")
+    described = {"window_length": 48, "horizon": 6, "sp": 12, "past_covariates": None}
+    assert described.items() <= opened.get_params().items()
     found = opened.fit(y, fh=range(1, 16)).predict().to_numpy()
     np.testing.assert_allclose(found, tuned.predict(15).values(), rtol=1e-9)
     assert np.abs(found - expected[:15]).max() > 1e-6

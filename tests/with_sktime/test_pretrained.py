@@ -1,6 +1,8 @@
 """The pretrained forecaster: what it is told, what training adds, what it documents."""
 
 import inspect
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -17,14 +19,25 @@ from tests.with_sktime.test_signatures import (
 )
 
 FH = range(1, 13)
+IMPORTS = """
+import lstm_forecasters.sktime
+from lstm_forecasters.backend.pretrained import pretrained_network
+lstm_forecasters.sktime.PretrainedLSTMForecaster()
+assert pretrained_network.cache_info().currsize == 0
+"""
 
 
-def test_the_airline_series_is_forecast_better_than_repeated(seasonal):
+def test_a_seasonal_series_is_forecast_better_than_repeated(seasonal):
     y = seasonal(120, noise=2.0)
     forecast = PretrainedLSTMForecaster().fit(y[:-24], fh=range(1, 25)).predict()
     naive = np.tile(y[-36:-24], 2)
     error, of_naive = (np.abs(one - y[-24:]).mean() for one in (forecast, naive))
     assert error < 0.6 * of_naive
+
+
+def test_importing_the_package_reads_no_weights():
+    command = [sys.executable, "-W", "error::UserWarning", "-c", IMPORTS]
+    subprocess.run(command, check=True)
 
 
 def test_the_horizon_is_that_of_fit_and_48_at_most(y):

@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from lstm_forecasters.backend.networks.layers import LSTMStack, NetworkSizes, State
+from lstm_forecasters.backend.networks.layers import NetworkSizes, State
 from lstm_forecasters.backend.networks.seq2seq import Seq2SeqLSTM
 from lstm_forecasters.specs import PretrainedLSTM
 
@@ -30,8 +30,6 @@ class PretrainedSeq2SeqLSTM(Seq2SeqLSTM):
     sizes : NetworkSizes
         Columns, lengths and parameters.
     """
-
-    encoder: LSTMStack
 
     def __init__(self, spec: PretrainedLSTM, sizes: NetworkSizes) -> None:
         super().__init__(spec, sizes)
@@ -64,18 +62,15 @@ class PretrainedSeq2SeqLSTM(Seq2SeqLSTM):
         n_steps, n_channels = history.shape[1], self.sizes.n_channels
         observed = (history[..., n_channels : 2 * n_channels] > 0).any(2)  # (B, L)
         seen = torch.where(observed.any(1), n_steps - observed.int().argmax(1), 0)
-        lengths = [*(one for one in READ_LENGTHS if one < n_steps)]
         longest = next((one for one in READ_LENGTHS if one >= n_steps), n_steps)
-        lengths.append(longest)
+        lengths = [one for one in READ_LENGTHS if one < longest] + [longest]
         group = torch.bucketize(seen, torch.tensor(lengths, device=seen.device))
         history = functional.pad(history, (0, 0, longest - n_steps, 0))
         numbers = group.unique().tolist()
-        if len(numbers) == 1:
-            read = history[:, -lengths[numbers[0]] :]
-            return self._encode_all(read, static, generator)
         rows = [torch.nonzero(group == number)[:, 0] for number in numbers]
+        encode = super()._encode  # super() is unknown inside of a comprehension
         states = [
-            self._encode_all(history[row, -lengths[number] :], static[row], generator)
+            encode(history[row, -lengths[number] :], static[row], generator)
             for number, row in zip(numbers, rows, strict=True)
         ]
         order = torch.cat(rows).argsort()
@@ -87,17 +82,12 @@ class PretrainedSeq2SeqLSTM(Seq2SeqLSTM):
             for layer in zip(*states, strict=True)
         ]
 
-    def _encode_all(
-        self, history: Tensor, static: Tensor, generator: Generator | None
-    ) -> State:
-        """Encode histories (B, L, D) that are read from the same step on."""
-        sequence = history.flip(1) if self.reverse else history
-        if self.segments is not None:
-            sequence = self.segments(sequence)
-        if self.from_static is not None:
-            sequence = sequence + self.from_static(static)[:, None]
-        _, final = self.encoder(sequence, generator=generator)
-        return [(hidden[0], cell[0]) for hidden, cell in final]
+    def _sequence(self, history: Tensor, static: Tensor) -> Tensor:
+        """Return what the encoder reads, which is told what does not change."""
+        sequence = super()._sequence(history, static)
+        if self.from_static is None:
+            return sequence
+        return sequence + self.from_static(static)[:, None]
 
     @torch.no_grad()
     def take_over(self, other: PretrainedSeq2SeqLSTM) -> None:

@@ -107,11 +107,14 @@ class Seq2SeqLSTM(nn.Module):
         self, history: Tensor, static: Tensor, generator: Generator | None
     ) -> State:
         """Return the final states of the encoder, one a layer."""
-        sequence = history.flip(1) if self.reverse else history
-        if self.segments is not None:
-            sequence = self.segments(sequence)
+        sequence = self._sequence(history, static)
         _, final = self.encoder(sequence, generator=generator)
         return [(hidden[0], cell[0]) for hidden, cell in final]
+
+    def _sequence(self, history: Tensor, static: Tensor) -> Tensor:
+        """Return what the encoder reads, step by step."""
+        sequence = history.flip(1) if self.reverse else history
+        return sequence if self.segments is None else self.segments(sequence)
 
     def _decode(
         self,
