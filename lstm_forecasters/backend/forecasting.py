@@ -148,10 +148,11 @@ def walk(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Forecast block after block, each from what the blocks before it gave.
 
-    One path follows the medians. Of several, each keeps one level of probability
-    through a block, as forecast errors of neighbouring steps go together, and draws a
-    new one for the next. The levels are spread evenly, and all windows share the
-    draws, so that a forecast does not depend on its neighbours.
+    One path follows the medians. Of several, each has a level of probability that
+    walks through a block, as forecast errors of neighbouring steps go together, and
+    starts anew in the next; where the network decodes on, it stays. The levels of each
+    step are spread evenly, and all windows share the draws, so that a forecast does not
+    depend on its neighbours.
 
     Parameters
     ----------
@@ -194,9 +195,10 @@ def walk(
         if n_paths == 1 or isinstance(likelihood, PointLikelihood):
             values = likelihood.point(parameters)
         else:
-            shape = (n_paths, parameters.shape[2])
-            levels = _spread_levels(*shape, generator).repeat(n_windows, 1)
-            levels = levels[:, None, :, None].expand(*parameters.shape[:3], 1)
+            levels = _spread_levels(n_paths, *parameters.shape[1:3], generator)
+            if state is not None:
+                levels = levels[:, -1:].expand_as(levels)
+            levels = levels.repeat(n_windows, 1, 1)[..., None]
             values = likelihood.quantiles(parameters, levels)[..., 0]
         yield yielded, values
         if block + 1 < n_blocks:
@@ -205,11 +207,12 @@ def walk(
 
 
 def _spread_levels(
-    n_paths: int, n_channels: int, generator: Generator | None
+    n_paths: int, n_steps: int, n_channels: int, generator: Generator | None
 ) -> Tensor:
-    """Return evenly spread levels in random order for every channel, (S, C)."""
-    draws = [torch.randperm(n_paths, generator=generator) for _ in range(n_channels)]
-    return (torch.stack(draws, 1).double() + 0.5) / n_paths
+    """Return levels (S, H, C), spread evenly at each step in the order of walks."""
+    steps = torch.randn(n_paths, n_steps, n_channels, generator=generator)
+    ranks = steps.cumsum(1).argsort(0).argsort(0)
+    return (ranks.double() + 0.5) / n_paths
 
 
 def _along_medians(

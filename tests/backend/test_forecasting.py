@@ -81,7 +81,7 @@ def test_points_feed_back_as_if_they_had_been_observed(spec):
 
 
 def test_paths_spread_beyond_the_trained_horizon():
-    layout = Layout(lookback=4, horizon=2)
+    layout = Layout(lookback=8, horizon=2)
     model = make_model(layout, likelihood="normal", trained=False)
     values = np.cumsum(np.tile([1.0, -1.0], 20))
     windows = Windows(make_panel(values), layout)
