@@ -1,8 +1,7 @@
 """A trained model and a context give forecasts, to any horizon.
 
 One rule holds beyond the trained horizon: points feed back medians, distributions
-feed back sampled paths. A direct network starts anew in the window that has moved; an
-encoder-decoder decodes on from its state.
+feed back sampled paths, and the network starts anew in the window that has moved.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ from lstm_forecasters.backend.likelihoods import (
     QuantileLikelihood,
 )
 from lstm_forecasters.backend.model import ForecastModel
-from lstm_forecasters.backend.networks.layers import State
 from lstm_forecasters.backend.windows import WindowBatch, Windows
 from lstm_forecasters.errors import ParameterError, TrainingError
 
@@ -150,9 +148,8 @@ def walk(
 
     One path follows the medians. Of several, each has a level of probability that
     walks through a block, as forecast errors of neighbouring steps go together, and
-    starts anew in the next; where the network decodes on, it stays. The levels of each
-    step are spread evenly, and all windows share the draws, so that a forecast does not
-    depend on its neighbours.
+    starts anew in the next. The levels of each step are spread evenly, and all windows
+    share the draws, so that a forecast does not depend on its neighbours.
 
     Parameters
     ----------
@@ -181,29 +178,24 @@ def walk(
     """
     likelihood, n_windows = model.likelihood, len(batch.history)
     roll = model.layout.horizon if roll is None else roll
-    decodes_on = roll == model.layout.horizon
     if each_path_alone:
         batch = _repeat(batch, n_paths)
-    state: State | None = None
     for block in range(n_blocks):
-        parameters, state = model.forecast(batch, state, generator)
+        parameters = model.forecast(batch, generator)
         yielded = parameters
         if len(batch.history) < n_windows * n_paths:
             parameters = parameters.repeat_interleave(n_paths, 0)
             batch = _repeat(batch, n_paths)
-            state = _repeat_state(state, n_windows, n_paths)
         if n_paths == 1 or isinstance(likelihood, PointLikelihood):
             values = likelihood.point(parameters)
         else:
-            levels = _spread_levels(n_paths, *parameters.shape[1:3], generator)
-            if state is not None:
-                levels = levels[:, -1:].expand_as(levels)
+            n_steps, n_channels = parameters.shape[1:3]
+            levels = _spread_levels(n_paths, n_steps, n_channels, generator)
             levels = levels.repeat(n_windows, 1, 1)[..., None]
             values = likelihood.quantiles(parameters, levels)[..., 0]
         yield yielded, values
         if block + 1 < n_blocks:
             batch = _advance(batch, values[:, :roll])
-            state = state if decodes_on else None
 
 
 def _spread_levels(
@@ -271,18 +263,6 @@ def _repeat(batch: WindowBatch, times: int) -> WindowBatch:
         name: values.repeat_interleave(times, 0) for name, values in vars(batch).items()
     }
     return WindowBatch(**repeated)
-
-
-def _repeat_state(state: State | None, n_windows: int, times: int) -> State | None:
-    """Repeat a state for every window, whose channels may each have one."""
-    if state is None:
-        return None
-
-    def repeat(values: Tensor) -> Tensor:
-        by_window = values.unflatten(0, (n_windows, -1))
-        return by_window.repeat_interleave(times, 0).flatten(0, 1)
-
-    return [(repeat(hidden), repeat(cell)) for hidden, cell in state]
 
 
 def _assemble(chunks: list[list[tuple[Likelihood, Tensor]]], horizon: int) -> Forecast:

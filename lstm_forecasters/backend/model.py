@@ -18,7 +18,7 @@ from lstm_forecasters.backend.features import (
 )
 from lstm_forecasters.backend.likelihoods import Likelihood
 from lstm_forecasters.backend.networks import NetworkSizes, build_network
-from lstm_forecasters.backend.networks.layers import State, draw_parameters
+from lstm_forecasters.backend.networks.layers import draw_parameters
 from lstm_forecasters.backend.normalization import Frame
 from lstm_forecasters.backend.recipe import spread_correction
 from lstm_forecasters.backend.windows import Layout, Panel, WindowBatch
@@ -160,22 +160,16 @@ class ForecastModel(nn.Module):
     def forecast(
         self,
         batch: WindowBatch,
-        state: State | None = None,
         generator: Generator | None = None,
-    ) -> tuple[Tensor, State | None]:
-        """Return parameters (B, H, C, K) in the user's units, and the state to go on.
+    ) -> Tensor:
+        """Return parameters (B, H, C, K) in the user's units.
 
-        Channels that are forecast by themselves stand side by side again. A state
-        comes from the forecast of the horizon before, where the network has one; a
-        generator is needed where dropout is active.
+        Channels that are forecast by themselves stand side by side again. A generator
+        is needed where dropout is active.
         """
         columns = self.prepare(batch)
-        raw, state = self.network.advance(
-            columns.history, columns.horizon, columns.static, state, generator
-        )
-        parameters = self.likelihood.parameters(raw, columns.frame.path)
-        parameters = self.restored(parameters, columns.frame)
-        return unfold_channels(parameters, batch.history.shape[2]), state
+        parameters = self.restored(self(columns, generator), columns.frame)
+        return unfold_channels(parameters, batch.history.shape[2])
 
     def restored(self, parameters: Tensor, frame: Frame) -> Tensor:
         """Return normalised parameters (B, H, C, K) in the user's units, float64.

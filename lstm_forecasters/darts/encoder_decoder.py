@@ -19,8 +19,7 @@ class EncoderDecoderLSTMModel(BaseLSTMModel):
     """An LSTM that reads the lookback and an LSTM that writes the forecasts.
 
     As ``VanillaLSTMModel``, which describes how series are read. The decoder is fed its
-    own forecasts and the known-future covariates, in training as in forecasting, and
-    simply decodes on to any horizon.
+    own forecasts and the known-future covariates, in training as in forecasting.
 
     Parameters
     ----------

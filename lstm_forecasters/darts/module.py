@@ -97,7 +97,7 @@ class LSTMModule(PLForecastingModule):
 
     def forward(self, x_in: PLModuleInput) -> PLModuleOutput:
         """Return the likelihood's parameters (B, H, C, K) in the user's units."""
-        parameters, _ = self.network.forecast(self._windows(x_in))
+        parameters = self.network.forecast(self._windows(x_in))
         return PLModuleOutput(prediction=parameters.to(x_in.past_target.dtype))
 
     def _onnx_wrapper(self, input_sample: PLModuleInput) -> Any:
@@ -336,7 +336,7 @@ class LSTMModule(PLForecastingModule):
             windows, dtype = self._windows(batch, self.pred_n), batch.past_target.dtype
         if self.predict_likelihood_parameters:
             generator = Generator().manual_seed(self.pred_seed)
-            parameters, _ = self.network.forecast(windows, generator=generator)
+            parameters = self.network.forecast(windows, generator)
             values = parameters[:, : self.pred_n].flatten(2)[None]
         else:
             values = self._paths(windows)

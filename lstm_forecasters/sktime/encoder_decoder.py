@@ -18,7 +18,7 @@ class EncoderDecoderLSTMForecaster(BaseLSTMForecaster):
 
     As ``VanillaLSTMForecaster``, which describes how series are read. The decoder is
     fed its own forecasts and the known-future covariates, in training as in
-    forecasting, and simply decodes on to any horizon.
+    forecasting.
 
     Parameters
     ----------

@@ -18,7 +18,6 @@ RANDOM = np.random.default_rng(8)
 LAYOUT = Layout(
     lookback=5, horizon=3, period=2, past_covariates=("p",), future_covariates=("q",)
 )
-DIRECT = [spec for spec in ARCHITECTURES.values() if spec.structure == "direct"]
 
 
 def covered_panel(values, covariates):
@@ -63,7 +62,7 @@ def test_a_longer_horizon_begins_with_the_shorter_one(spec, likelihood):
             np.testing.assert_allclose(some, every[:, : some.shape[1]], rtol=1e-5)
 
 
-@pytest.mark.parametrize("spec", DIRECT)
+@pytest.mark.parametrize("spec", ARCHITECTURES.values())
 def test_points_feed_back_as_if_they_had_been_observed(spec):
     values, covariates = RANDOM.normal(size=20), RANDOM.normal(size=(40, 2))
     model = make_model(LAYOUT, spec(hidden_size=6), "quantile")

@@ -15,7 +15,7 @@ from lstm_forecasters.backend.windows import (
     fill_gaps,
     window_batch,
 )
-from lstm_forecasters.specs import ARCHITECTURES, EncoderDecoderLSTM
+from lstm_forecasters.specs import ARCHITECTURES
 from tests.backend.series import all_windows, make_model, make_panel
 
 RANDOM = np.random.default_rng(6)
@@ -277,9 +277,6 @@ def test_past_covariates_beyond_the_cutoff_count_from_the_second_block_on(spec):
         points.append(torch.cat([values for _, values in blocks], 1).detach()[0, :, 0])
     none, one_block, more = points
     assert torch.equal(none[:2], one_block[:2])
-    if spec is EncoderDecoderLSTM:  # decodes on, and reads no further
-        assert torch.equal(none, one_block)
-        return
     assert not torch.equal(none[2:4], one_block[2:4])
     assert torch.equal(one_block[2:4], more[2:4])
     assert not torch.equal(one_block[4:], more[4:])
@@ -313,8 +310,7 @@ def test_the_first_block_is_forecast_once_for_all_paths():
     blocks = list(walk(model, batch, 2, n_paths=5, generator=generator))
     shapes = [(tuple(given.shape), tuple(values.shape)) for given, values in blocks]
     assert shapes == [((3, 2, 2, 2), (15, 2, 2)), ((15, 2, 2, 2), (15, 2, 2))]
-    alone, _ = model.forecast(batch)
-    assert torch.equal(blocks[0][0], alone)
+    assert torch.equal(blocks[0][0], model.forecast(batch))
 
 
 def test_levels_of_the_paths_are_evenly_spread():
@@ -329,10 +325,9 @@ def test_levels_of_the_paths_are_evenly_spread():
     torch.testing.assert_close(values, expected)
 
 
-@pytest.mark.parametrize("spec", ARCHITECTURES.values())
-def test_levels_of_a_path_walk_through_a_block_and_windows_share_them(spec):
+def test_levels_of_a_path_walk_through_a_block_and_windows_share_them():
     layout = plain(horizon=16)
-    model = make_model(layout, spec(hidden_size=6), "normal")
+    model = make_model(layout, likelihood="normal")
     batch = batch_of(layout, *RANDOM.normal(size=(3, 12, 2)))
     generator = torch.Generator().manual_seed(0)
     scores = []
@@ -346,10 +341,6 @@ def test_levels_of_a_path_walk_through_a_block_and_windows_share_them(spec):
         return np.corrcoef(one, other)[0, 1]
 
     first, second = scores
-    if spec is EncoderDecoderLSTM:  # decodes on, and keeps the level
-        torch.testing.assert_close(first, first[:, :1].expand_as(first))
-        assert abs(correlation(first[:, 15, 0], second[:, 15, 0])) < 0.15
-        return
     for early, late in ((0, 3), (3, 15), (0, 15)):  # of walks: the root of their ratio
         expected = np.sqrt((early + 1) / (late + 1))
         found = correlation(first[:, early, 0], first[:, late, 0])

@@ -13,8 +13,12 @@ from lstm_forecasters.darts import (
 )
 from tests.with_darts.pretrained import make_pretrained
 
-DIRECT = [VanillaLSTMModel, StackedLSTMModel, BidirectionalLSTMModel]
-MODELS = [*DIRECT, EncoderDecoderLSTMModel]
+MODELS = [
+    VanillaLSTMModel,
+    StackedLSTMModel,
+    BidirectionalLSTMModel,
+    EncoderDecoderLSTMModel,
+]
 SMALL = {
     "input_chunk_length": 12,
     "output_chunk_length": 6,
@@ -32,12 +36,6 @@ def _short_name(one):
 @pytest.fixture(params=MODELS, ids=_short_name)
 def model_class(request):
     """Each of the four models."""
-    return request.param
-
-
-@pytest.fixture(params=DIRECT, ids=_short_name)
-def direct_class(request):
-    """Each of the models that forecast their chunk in one go."""
     return request.param
 
 

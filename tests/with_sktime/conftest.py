@@ -14,8 +14,12 @@ from lstm_forecasters.sktime import (
     VanillaLSTMForecaster,
 )
 
-DIRECT = [VanillaLSTMForecaster, StackedLSTMForecaster, BidirectionalLSTMForecaster]
-FORECASTERS = [*DIRECT, EncoderDecoderLSTMForecaster]
+FORECASTERS = [
+    VanillaLSTMForecaster,
+    StackedLSTMForecaster,
+    BidirectionalLSTMForecaster,
+    EncoderDecoderLSTMForecaster,
+]
 FEW_STEPS = 5
 SMALL = {"hidden_size": 8, "max_steps": 25, "batch_size": 16, "random_state": 3}
 
@@ -34,12 +38,6 @@ def forecaster_class(request):
 def forecasters():
     """All four forecasters at once."""
     return FORECASTERS
-
-
-@pytest.fixture(params=DIRECT, ids=_short_name)
-def direct_class(request):
-    """Each of the forecasters that forecast their horizon in one go."""
-    return request.param
 
 
 NEEDS_TRAINING = {

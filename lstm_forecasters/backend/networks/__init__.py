@@ -3,8 +3,7 @@
 Every network maps ``(history (B, L, D), horizon (B, H, E), static (B, S))`` to raw
 parameters ``(B, H, C, K)`` in normalised units; column 0 is the location, as a
 difference from the reference path. A network that was just built returns zeros:
-before training, the forecast is the reference. ``advance`` also takes and returns a
-state, for networks that have one to go on from beyond the trained horizon.
+before training, the forecast is the reference.
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ from lstm_forecasters.backend.networks.layers import (
     FutureEffect,
     LSTMStack,
     NetworkSizes,
-    State,
     make_linear_path,
     make_segments,
 )
@@ -55,17 +54,6 @@ class DirectLSTM(nn.Module):
         )
         self.linear_path = make_linear_path(spec, sizes)
 
-    def advance(
-        self,
-        history: Tensor,
-        horizon: Tensor,
-        static: Tensor,
-        state: State | None,
-        generator: Generator | None = None,
-    ) -> tuple[Tensor, State | None]:
-        """Return raw parameters; there is no state to go on from."""
-        return self(history, horizon, static, generator), state
-
     def forward(
         self,
         history: Tensor,
@@ -77,7 +65,7 @@ class DirectLSTM(nn.Module):
         sizes = self.sizes
         shape = (sizes.horizon, sizes.n_channels, sizes.n_parameters)
         sequence = history if self.segments is None else self.segments(history)
-        _, states = self.lstm(sequence, generator=generator)
+        _, states = self.lstm(sequence, generator)
         summary = states[-1][0].movedim(0, 1).flatten(1)  # (B, hidden * directions)
         if sizes.static_columns:
             summary = torch.cat([summary, static], 1)

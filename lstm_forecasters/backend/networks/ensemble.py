@@ -9,7 +9,6 @@ import torch
 from torch import Generator, Tensor, nn
 
 from lstm_forecasters.backend.networks.direct import DirectLSTM
-from lstm_forecasters.backend.networks.layers import State
 from lstm_forecasters.backend.networks.seq2seq import Seq2SeqLSTM
 
 __all__ = ["Ensemble", "Member"]
@@ -47,7 +46,11 @@ class Ensemble(nn.Module):
     ) -> Tensor:
         """Return raw parameters (B, H, C, K)."""
         if not self.training:
-            return self.advance(history, horizon, static, None, generator)[0]
+            outputs = [
+                member(_last(history, member), horizon, static, generator)
+                for member in self._each()
+            ]
+            return torch.stack(outputs).mean(0)
         n_members = len(self.members)
         shares = (part.tensor_split(n_members) for part in (history, horizon, static))
         return torch.cat(
@@ -59,27 +62,6 @@ class Ensemble(nn.Module):
                 if len(own)
             ]
         )
-
-    def advance(
-        self,
-        history: Tensor,
-        horizon: Tensor,
-        static: Tensor,
-        state: State | None,
-        generator: Generator | None = None,
-    ) -> tuple[Tensor, State | None]:
-        """Return raw parameters, and the states of all members from which to go on."""
-        outputs: list[Tensor] = []
-        states: State = []
-        size = 0 if state is None else len(state) // len(self.members)
-        for number, member in enumerate(self._each()):
-            before = state[number * size :][:size] if state else None
-            raw, after = member.advance(
-                _last(history, member), horizon, static, before, generator
-            )
-            outputs.append(raw)
-            states += after or []
-        return torch.stack(outputs).mean(0), states or None
 
     def _each(self) -> list[Member]:
         """Return the members, which torch's list has as plain modules."""

@@ -146,17 +146,14 @@ class LSTMStack(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(
-        self,
-        sequence: Tensor,
-        state: State | None = None,
-        generator: Generator | None = None,
+        self, sequence: Tensor, generator: Generator | None = None
     ) -> tuple[Tensor, State]:
         """Return the outputs of the last layer, and each layer's final state."""
         final: State = []
         for index, layer in enumerate(self.layers):
             if index:
                 sequence = self.dropout(sequence, generator)
-            sequence, last = layer(sequence, None if state is None else state[index])
+            sequence, last = layer(sequence)
             final.append(last)
         return sequence, final
 

@@ -20,8 +20,7 @@ class PretrainedSeq2SeqLSTM(Seq2SeqLSTM):
     """An encoder-decoder that skips what lies before the beginning of a series.
 
     Series of a batch that need different lengths are encoded in groups, so that a
-    forecast depends neither on the neighbours nor on the length of the lookback. Beyond
-    the horizon it encodes anew, in the window that has moved, whose units are others.
+    forecast depends neither on the neighbours nor on the length of the lookback.
 
     Parameters
     ----------
@@ -43,17 +42,6 @@ class PretrainedSeq2SeqLSTM(Seq2SeqLSTM):
     def _turn(self, segment_length: int, horizon: int) -> int:
         """Return a whole segment, whatever the horizon: the weights are the same."""
         return segment_length
-
-    def advance(
-        self,
-        history: Tensor,
-        horizon: Tensor,
-        static: Tensor,
-        state: State | None,
-        generator: Generator | None = None,
-    ) -> tuple[Tensor, None]:
-        """Return raw parameters, and no state to go on from."""
-        return self(history, horizon, static, generator), None
 
     def _encode(
         self, history: Tensor, static: Tensor, generator: Generator | None

@@ -21,16 +21,13 @@ __all__ = ["Seq2SeqLSTM"]
 
 
 class Seq2SeqLSTM(nn.Module):
-    """A decoder that is fed its own forecasts and runs to any horizon.
+    """A decoder that is fed its own forecasts, turn by turn.
 
     The decoder starts from the encoder's final states. At each turn it reads the
     forecasts and covariates of its last turn and the reference path of the next
     segment, and writes one segment of forecasts; each of its steps meets its own
     known-future covariates. It runs freely in training as in forecasting, so that it
     learns on the inputs it will meet.
-
-    Beyond the trained horizon it decodes on: the state stays, while the window that
-    the linear path and the reference are taken from moves on to the forecasts.
 
     Parameters
     ----------
@@ -84,23 +81,6 @@ class Seq2SeqLSTM(nn.Module):
     ) -> Tensor:
         """Return raw parameters (B, H, C, K)."""
         state = self._encode(history, static, generator)
-        return self._decode(history, horizon, static, state, generator)[0]
-
-    def advance(
-        self,
-        history: Tensor,
-        horizon: Tensor,
-        static: Tensor,
-        state: State | None,
-        generator: Generator | None = None,
-    ) -> tuple[Tensor, State | None]:
-        """Return raw parameters, and the state from which to decode on.
-
-        Without a state the lookback is encoded. With one the decoder goes on from
-        there, in a window that has moved to its latest forecasts.
-        """
-        if state is None:
-            state = self._encode(history, static, generator)
         return self._decode(history, horizon, static, state, generator)
 
     def _encode(
@@ -108,7 +88,7 @@ class Seq2SeqLSTM(nn.Module):
     ) -> State:
         """Return the final states of the encoder, one a layer."""
         sequence = self._sequence(history, static)
-        _, final = self.encoder(sequence, generator=generator)
+        _, final = self.encoder(sequence, generator)
         return [(hidden[0], cell[0]) for hidden, cell in final]
 
     def _sequence(self, history: Tensor, static: Tensor) -> Tensor:
@@ -123,8 +103,8 @@ class Seq2SeqLSTM(nn.Module):
         static: Tensor,
         state: State,
         generator: Generator | None,
-    ) -> tuple[Tensor, State]:
-        """Decode the horizon: raw parameters (B, H, C, K) and the last state."""
+    ) -> Tensor:
+        """Decode the horizon: raw parameters (B, H, C, K)."""
         sizes, length = self.sizes, self.length
         shape = (sizes.n_channels, sizes.n_parameters)
         padding = -horizon.shape[1] % length
@@ -154,4 +134,4 @@ class Seq2SeqLSTM(nn.Module):
             outputs.append(raw + straight[:, turn])
             written = outputs[-1][..., 0] + paths[:, turn]
             covariates = columns[..., self.n_known :]
-        return torch.cat(outputs, 1)[:, : sizes.horizon], state
+        return torch.cat(outputs, 1)[:, : sizes.horizon]
