@@ -22,6 +22,12 @@ from lstm_forecasters.darts.module import LSTMModule
 from lstm_forecasters.errors import TrainingError, TrainingWarning
 
 
+@pytest.fixture
+def make(make_any):
+    """Return a function that constructs a small model, pretrained ones too."""
+    return make_any
+
+
 class Watcher(Callback):
     """Note what a callback can see."""
 

@@ -10,7 +10,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 from lstm_forecasters.backend.pretrained import FINE_TUNING_RATE, pretrained_network
 from lstm_forecasters.darts import PretrainedLSTMModel
 from lstm_forecasters.errors import ParameterError
-from tests.with_darts.test_signatures import default_in, parameter_texts, parameters_of
 
 
 def test_a_season_with_a_trend_is_forecast(monthly):
@@ -86,13 +85,5 @@ def test_steps_below_0_are_refused():
         PretrainedLSTMModel(24, 6, fine_tune_steps=-1)
 
 
-def test_every_parameter_is_documented_with_its_default():
-    texts = parameter_texts(PretrainedLSTMModel)
-    parameters = parameters_of(PretrainedLSTMModel)
-    assert list(texts) == list(parameters)
-    for name, parameter in parameters.items():
-        if name != "optimizer_cls":
-            expected = parameter.default
-            stated = default_in(texts[name])
-            assert stated == (None if expected is parameter.empty else str(expected))
+def test_the_model_card_is_named():
     assert "docs/pretrained.md" in inspect.getdoc(PretrainedLSTMModel)
