@@ -175,7 +175,7 @@ def cases(draw):
     }
     model_class = draw(st.sampled_from(MODELS))
     known = inspect.signature(model_class.__init__).parameters
-    settings = {name: settings[name] for name in settings.keys() & known}
+    settings = {name: value for name, value in settings.items() if name in known}
     shift, chunk = (
         settings.get("output_chunk_shift", 0),
         settings["output_chunk_length"],

@@ -16,7 +16,7 @@ from lstm_forecasters.errors import FileFormatError, ParameterError
 
 @pytest.fixture
 def make(make_any):
-    """Return a function that constructs a small model, pretrained ones too."""
+    """Return a function that constructs a small forecaster, pretrained ones too."""
     return make_any
 
 

@@ -31,7 +31,7 @@ from tests.with_sktime.conformance import (  # noqa: E402  # is rewritten
 
 @pytest.fixture
 def make(make_any):
-    """Return a function that constructs a small model, pretrained ones too."""
+    """Return a function that constructs a small forecaster, pretrained ones too."""
     return make_any
 
 

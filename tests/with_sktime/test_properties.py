@@ -220,8 +220,10 @@ def cases(draw):
         y = BREAKS[draw(st.sampled_from(list(BREAKS)))](y)
         index, later, is_sound = None, None, False
     forecaster_class = draw(st.sampled_from(FORECASTERS))
-    known = settings.keys() & forecaster_class.get_param_names()
-    forecaster = forecaster_class(**{name: settings[name] for name in known})
+    known = forecaster_class.get_param_names()
+    forecaster = forecaster_class(
+        **{name: value for name, value in settings.items() if name in known}
+    )
     return Case(y, X, X_ahead, fh, index, later, forecaster, fh_in_fit, is_sound)
 
 

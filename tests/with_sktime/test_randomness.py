@@ -12,7 +12,7 @@ FH = range(1, 10)
 
 @pytest.fixture
 def make(make_any):
-    """Return a function that constructs a small model, pretrained ones too."""
+    """Return a function that constructs a small forecaster, pretrained ones too."""
     return make_any
 
 
