@@ -49,6 +49,16 @@ def test_every_fit_starts_from_the_weights_of_the_package(monthly):
     assert max(changes) > 0
 
 
+def test_a_second_fit_learns_the_same(monthly):
+    model = PretrainedLSTMModel(24, 6, fine_tune_steps=5, batch_size=8, random_state=0)
+    model.fit(monthly(60), future_covariates=monthly(72, seed=5))
+    first = model.predict(8, num_samples=3).values()
+    model.fit(monthly(60, seed=1)).fit(
+        monthly(60), future_covariates=monthly(72, seed=5)
+    )
+    assert_array_equal(model.predict(8, num_samples=3).values(), first)
+
+
 def test_covariates_have_no_effect_without_fine_tuning(monthly):
     series, known = monthly(60), monthly(72, seed=5)
     plain = PretrainedLSTMModel(48, 6).fit(series).predict(6).values()
