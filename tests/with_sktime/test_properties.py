@@ -126,6 +126,7 @@ class Case:
 @st.composite
 def cases(draw):
     """Return a forecaster, a series or a panel, covariates and a horizon."""
+    forecaster_class = draw(st.sampled_from(FORECASTERS))
     n_series = draw(st.sampled_from([0, 0, 0, 1, 2, 3]))  # 0 is no panel
     n_columns = draw(st.integers(1, 3))
     lengths = [draw(st.integers(1, 60)) for _ in range(n_series or 1)]
@@ -219,7 +220,6 @@ def cases(draw):
     if X is None and isinstance(y, pd.DataFrame) and draw(st.integers(0, 2)) == 2:
         y = BREAKS[draw(st.sampled_from(list(BREAKS)))](y)
         index, later, is_sound = None, None, False
-    forecaster_class = draw(st.sampled_from(FORECASTERS))
     known = forecaster_class.get_param_names()
     forecaster = forecaster_class(
         **{name: value for name, value in settings.items() if name in known}
