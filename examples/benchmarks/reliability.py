@@ -209,7 +209,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("reliability-results"))
     parser.add_argument("--only", nargs="+", choices=LIBRARIES, help="libraries")
     parser.add_argument(
-        "--all-classes", action="store_true", help="all eight classes of this package"
+        "--all-classes", action="store_true", help="all ten classes of this package"
     )
     parser.add_argument("--rows", nargs="+", default=list(CASES), choices=CASES)
     parser.add_argument("--seconds", type=float, default=120, help="limit of a case")

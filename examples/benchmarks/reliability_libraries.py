@@ -3,6 +3,7 @@
 Each takes pandas, as its users have it, and turns it into what its library reads in the
 plainest way; forecasts come back as arrays. All networks read 12 months, forecast 3,
 and have 8 units and about 60 optimiser steps; everything else is the library's default.
+The pretrained network has the units that it has, and is fine-tuned by as many steps.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 WINDOW, HORIZON, UNITS, STEPS, BATCH, EPOCHS = 12, 3, 8, 60, 16, 20
-CLASSES = ["Vanilla", "Stacked", "Bidirectional", "EncoderDecoder"]
+CLASSES = ["Vanilla", "Stacked", "Bidirectional", "EncoderDecoder", "Pretrained"]
 
 
 class NotOfferedError(Exception):
@@ -111,16 +112,18 @@ class OursInSktime(Sktime):
     def __init__(self, stem: str) -> None:
         module = importlib.import_module("lstm_forecasters.sktime")
         self.kind = getattr(module, f"{stem}LSTMForecaster")
+        self.settings = {"hidden_size": UNITS, "max_steps": STEPS}
+        if stem == "Pretrained":
+            self.settings = {"fine_tune_steps": STEPS}
 
     def new(self, seed: int = 0, columns: list[Any] | None = None, **more: Any) -> Any:
         """Return the forecaster with a small network."""
         return self.kind(
             window_length=WINDOW,
             horizon=HORIZON,
-            hidden_size=UNITS,
-            max_steps=STEPS,
             batch_size=BATCH,
             random_state=seed,
+            **self.settings,
             **more,
         )
 
@@ -218,11 +221,20 @@ class OursInDarts(Darts):
     def __init__(self, stem: str) -> None:
         module = importlib.import_module("lstm_forecasters.darts")
         self.kind = getattr(module, f"{stem}LSTMModel")
+        self.settings = {"hidden_size": UNITS, "n_epochs": EPOCHS}
+        if stem == "Pretrained":
+            self.fit_goes_on = False
+            self.settings = {"fine_tune_steps": STEPS}
 
     def new(self, seed: int = 0, columns: list[Any] | None = None, **more: Any) -> Any:
         """Return the model with a small network."""
-        settings = {"hidden_size": UNITS, "n_epochs": EPOCHS, "batch_size": BATCH}
-        return self.kind(WINDOW, HORIZON, random_state=seed, **settings, **more)
+        settings = {**self.settings, "batch_size": BATCH, **more}
+        return self.kind(WINDOW, HORIZON, random_state=seed, **settings)
+
+    def resume(self, y: Any, folder: Path) -> Any:
+        """Load the last checkpoint and call the same fit again."""
+        model = self.kind.load_from_checkpoint("run", str(folder), best=False)
+        return self.train(model, y)
 
 
 class DartsPeer(Darts):

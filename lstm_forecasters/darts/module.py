@@ -83,6 +83,7 @@ class LSTMModule(PLForecastingModule):
         self.pred_seed = 0
         self.weight_decay = 0.0  # of a whole fit, where the user gives none
         self._epochs_trained = 0
+        self._has_trained = False  # in the epoch that is under way
         self._losses: list[Tensor] = []
         self._gradients: list[tuple[Tensor, ...]] = []
 
@@ -188,6 +189,7 @@ class LSTMModule(PLForecastingModule):
                 list(batch.split(size, n_members)), criterion, metrics
             )
         self._log_loss(loss, stage, len(batch.target))
+        self._has_trained |= stage is ModuleStage.TRAIN
         return loss
 
     def _loss(self, batch: TrainingBatch, criterion: Any, metrics: Any) -> Tensor:
@@ -282,13 +284,19 @@ class LSTMModule(PLForecastingModule):
 
     def on_fit_start(self) -> None:
         """Forget what an interrupted fit may have left."""
+        self._has_trained = False
         self._losses.clear()
         self._gradients.clear()
 
     def on_train_epoch_end(self) -> None:
-        """Compute the metrics, and count."""
-        super().on_train_epoch_end()
-        self._epochs_trained += 1
+        """Compute the metrics, and count.
+
+        Lightning resumes a training of some number of steps by an epoch without any.
+        """
+        if self._has_trained:
+            super().on_train_epoch_end()
+            self._epochs_trained += 1
+            self._has_trained = False
 
     @property
     def epochs_trained(self) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from darts.utils.data.torch_datasets.utils import TorchTrainingSample
+from sklearn.utils import check_random_state
 
 from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.backend.pretrained import (
@@ -172,9 +173,11 @@ class PretrainedLSTMModel(BaseLSTMModel):
         return pretrained_network().spec
 
     def _setup_for_fit_from_dataset(self, **kwargs: Any) -> Any:
-        """Set up a fit on series, from pristine weights unless a checkpoint goes on."""
+        """Set up a fit as if it was the first, unless a checkpoint goes on."""
         if self.load_ckpt_path is None:
             self.model = None
+            if (seed := self.model_params["random_state"]) is not None:
+                self._random_instance = check_random_state(seed)
         return super()._setup_for_fit_from_dataset(**kwargs)
 
     def _layout(self, *args: Any, **kwargs: Any) -> Layout:

@@ -10,6 +10,7 @@ from darts.metrics import mae
 
 from lstm_forecasters.backend.recipe import RATES_TO_TRY, SIZE_TO_TRY_AT
 from lstm_forecasters.darts.base import BaseLSTMModel
+from lstm_forecasters.darts.pretrained import PretrainedLSTMModel
 from lstm_forecasters.errors import ParameterTypeError
 
 __all__ = ["tune_learning_rate"]
@@ -58,7 +59,7 @@ def tune_learning_rate(
     Raises
     ------
     ParameterTypeError
-        If the class is none of this package.
+        If the class is none of this package, or the pretrained one.
 
     References
     ----------
@@ -84,6 +85,13 @@ def tune_learning_rate(
         raise ParameterTypeError(
             "model_class must be a class of lstm_forecasters.darts, got "
             f"{model_class!r}. Pass the class and its parameters apart."
+        )
+    if PretrainedLSTMModel in model_class.__mro__:
+        raise ParameterTypeError(
+            "model_class must be one with a hidden_size, as rates are tried on a small "
+            f"network, got {model_class.__name__}, whose network is given. Search for "
+            'the "lr" of its optimizer_kwargs by its gridsearch, with fine_tune_steps '
+            "above 0."
         )
     given = dict(parameters.get("optimizer_kwargs") or {})
     grid = {name: [value] for name, value in parameters.items()}

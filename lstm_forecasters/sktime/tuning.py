@@ -13,6 +13,7 @@ from sktime.split import SingleWindowSplitter
 from lstm_forecasters.backend.recipe import RATES_TO_TRY, SIZE_TO_TRY_AT
 from lstm_forecasters.errors import ParameterTypeError
 from lstm_forecasters.sktime.base import BaseLSTMForecaster
+from lstm_forecasters.sktime.pretrained import PretrainedLSTMForecaster
 
 __all__ = ["tune_learning_rate"]
 
@@ -62,7 +63,7 @@ def tune_learning_rate(
     Raises
     ------
     ParameterTypeError
-        If the forecaster is none of this package.
+        If the forecaster is none of this package, or a pretrained one.
 
     References
     ----------
@@ -83,6 +84,13 @@ def tune_learning_rate(
         raise ParameterTypeError(
             "forecaster must be an LSTM forecaster of lstm_forecasters.sktime, got "
             f"{type(forecaster).__name__}. For a pipeline, tune its last step."
+        )
+    if isinstance(forecaster, PretrainedLSTMForecaster):
+        raise ParameterTypeError(
+            "forecaster must be one with a hidden_size, as rates are tried on a small "
+            f"network, got {type(forecaster).__name__}, whose network is given. Search "
+            "for its learning_rate by sktime's ForecastingGridSearchCV, with "
+            "fine_tune_steps above 0."
         )
     horizon = ForecastingHorizon(fh, is_relative=True)
     search = ForecastingGridSearchCV(

@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 
-from lstm_forecasters.darts import PretrainedLSTMModel
+from lstm_forecasters.darts import EncoderDecoderLSTMModel, PretrainedLSTMModel
 
 __all__ = ["make_pretrained"]
 
@@ -17,7 +17,10 @@ FIXED = {
 }
 STEPS_OF_EPOCH = 3
 STEPS_OF_LEARNING = 250
-KNOWN = set(inspect.signature(PretrainedLSTMModel.__init__).parameters) - {"self"}
+KNOWN, OF_OTHERS = (
+    inspect.signature(one.__init__).parameters.keys() - {"self"}
+    for one in (PretrainedLSTMModel, EncoderDecoderLSTMModel)
+)
 
 
 def make_pretrained(is_trained, **settings):
@@ -30,5 +33,6 @@ def make_pretrained(is_trained, **settings):
         STEPS_OF_LEARNING if (n_epochs or 2) > 5 else STEPS_OF_EPOCH * (n_epochs or 2)
     )
     steps = steps if is_trained else 0
-    given = {name: value for name, value in settings.items() if name in KNOWN}
+    unknown = OF_OTHERS - KNOWN
+    given = {name: value for name, value in settings.items() if name not in unknown}
     return PretrainedLSTMModel(**{"fine_tune_steps": steps, **given})

@@ -1,6 +1,5 @@
 """Threads and processes forecast what one thread forecasts, or say that they cannot."""
 
-import inspect
 from concurrent.futures import ThreadPoolExecutor
 
 import joblib
@@ -11,6 +10,13 @@ from lstm_forecasters.darts import StackedLSTMModel
 from lstm_forecasters.darts.module import LSTMModule
 from tests.processes import FORKING, answer_of
 
+
+@pytest.fixture
+def make(make_any):
+    """Return a function that constructs a small model, pretrained ones too."""
+    return make_any
+
+
 WAYS = [
     {"n": 9},
     {"n": 9, "num_samples": 5, "random_state": 1},
@@ -20,12 +26,10 @@ WAYS = [
 
 
 @pytest.mark.parametrize("likelihood", ["quantile", "normal"])
-def test_sixteen_threads_forecast_with_one_model(
-    make, model_class, monthly, likelihood
-):
+def test_sixteen_threads_forecast_with_one_model(make, monthly, likelihood):
     """Each in its own way and to its own horizon, while others do otherwise."""
     settings = {"likelihood": likelihood}
-    if "dropout" in inspect.signature(model_class).parameters:
+    if "dropout" in make().model_params:
         settings["dropout"] = 0.3
     model = make(**settings).fit(monthly())
 

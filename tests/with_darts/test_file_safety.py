@@ -21,6 +21,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from lstm_forecasters.darts import (
     BidirectionalLSTMModel,
+    PretrainedLSTMModel,
     StackedLSTMModel,
     StudentTLikelihood,
     VanillaLSTMModel,
@@ -42,10 +43,10 @@ def saved(small, monthly, tmp_path, monkeypatch):
     return model
 
 
-def refused(match=""):
+def refused(match="", model_class=VanillaLSTMModel):
     """Check that model.pt is refused, by its name."""
     with pytest.raises(FileFormatError, match=rf"model\.pt.*{match}"):
-        VanillaLSTMModel.load("model.pt")
+        model_class.load("model.pt")
 
 
 class Trap:
@@ -177,11 +178,11 @@ def data(saved):
     return Path("network").read_bytes()
 
 
-def refused_network(data, match=""):
+def refused_network(data, match="", model_class=VanillaLSTMModel):
     """Check that the bytes of a file are refused, by the file's name."""
     Path("network").write_bytes(data)
     with pytest.raises(FileFormatError, match=rf"network.*{match}"):
-        VanillaLSTMModel.from_file("network")
+        model_class.from_file("network")
 
 
 def test_every_64th_byte_and_every_length_is_noticed(data):
@@ -222,6 +223,78 @@ def test_hostile_networks_are_refused_and_not_executed(data, monthly):
     refused_network(forged(data, change_tensors=no_weights), match="finite")
     Path("network").write_bytes(forged(data))
     assert len(VanillaLSTMModel.from_file("network").predict(3, monthly())) == 3
+
+
+# -- the pretrained network ---------------------------------------------------------
+
+
+@pytest.fixture
+def pretrained(monthly, tmp_path, monkeypatch):
+    """A pretrained model that was saved and written in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    model = PretrainedLSTMModel(12, 6).fit(monthly(30))
+    model.save("model.pt")
+    model.to_file("network")
+    return model
+
+
+def places_in(data, number):
+    """Return numbered places of a file, its first and its last byte among them."""
+    return [place * (len(data) - 1) // (number - 1) for place in range(number)]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_damaged_files_of_a_pretrained_model_are_refused(pretrained, part):
+    data = Path(part).read_bytes()
+    unread, central = bytes_that_nobody_reads(part)
+    n_refused = 0
+    for place in places_in(data, 20):
+        Path(part).write_bytes(data[:place])
+        refused("no file that save has written", PretrainedLSTMModel)
+        flipped = bytearray(data)
+        flipped[place] ^= 1
+        Path(part).write_bytes(flipped)
+        if place not in unread and place < central:
+            refused(model_class=PretrainedLSTMModel)
+            n_refused += 1
+    assert n_refused > 10
+
+
+def test_damaged_networks_of_a_pretrained_model_are_refused(pretrained, monthly):
+    data = Path("network").read_bytes()
+    for place in places_in(data, 30):
+        flipped = bytearray(data)
+        flipped[place] ^= 1
+        refused_network(bytes(flipped), model_class=PretrainedLSTMModel)
+        refused_network(data[:place], model_class=PretrainedLSTMModel)
+    for part, key, value in [
+        ("architecture", "name", "VanillaLSTM"),
+        ("architecture", "hidden_size", 4),
+        ("architecture", "depth", 3),
+        ("layout", "period", 10**12),
+        ("layout", "lookback", 10**12),
+        ("layout", "n_channels", 2),
+        ("likelihood", "name", "normal"),
+        ("likelihood", "levels", [0.5]),
+    ]:
+
+        def change(content, part=part, key=key, value=value):
+            content["models"][0][part][key] = value
+
+        refused_network(forged(data, change), model_class=PretrainedLSTMModel)
+    Path("network").write_bytes(forged(data))
+    found = PretrainedLSTMModel.from_file("network").predict(3, monthly(30))
+    assert found == pretrained.predict(3)
+
+
+def test_files_of_a_pretrained_model_and_another_are_no_pair(pretrained, saved):
+    """Though each of them is whole."""
+    refused("Vanilla.*not a Pretrained", PretrainedLSTMModel)
+    Path("model.pt.ckpt").rename("other.ckpt")
+    pretrained.save("model.pt")
+    refused("Pretrained.*not a Vanilla")
+    Path("other.ckpt").rename("model.pt.ckpt")
+    refused("VanillaLSTM.*they are no pair", PretrainedLSTMModel)
 
 
 # -- files of earlier days ----------------------------------------------------------

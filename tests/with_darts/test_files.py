@@ -30,6 +30,12 @@ from lstm_forecasters.errors import FileFormatError, ParameterError
 
 
 @pytest.fixture
+def make(make_any):
+    """Return a function that constructs a small model, pretrained ones too."""
+    return make_any
+
+
+@pytest.fixture
 def path(tmp_path):
     """Where to write."""
     return tmp_path / "network.safetensors"

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from darts import TimeSeries
-from lstm_forecasters.darts import EncoderDecoderLSTMModel, StackedLSTMModel
+from lstm_forecasters import darts
 from lstm_forecasters.darts.module import LSTMModule
 
 task, folder, *names = sys.argv[1:]
@@ -26,18 +26,23 @@ def step_or_wait(self, *args):
 step = np.arange(60)
 noise = np.random.default_rng(0).normal(size=60)
 series = TimeSeries.from_values(step + np.sin(step / 2) + noise)
+small = {"likelihood": "quantile", "hidden_size": 6, "n_epochs": 6}
+of_name = {
+    "StackedLSTMModel": {**small, "dropout": 0.2},
+    "EncoderDecoderLSTMModel": small,
+    "PretrainedLSTMModel": {"fine_tune_steps": 18},
+}
 for name in names:
-    is_stacked = "stacked" in name
-    model_class = StackedLSTMModel if is_stacked else EncoderDecoderLSTMModel
+    kind = name.split()[-1]
+    model_class, settings = getattr(darts, kind), of_name[kind]
     place = {"model_name": name, "work_dir": folder}
     if task == "go on":
         model = model_class.load_from_checkpoint(**place, best=False)
         assert model.epochs_trained == 2, model.epochs_trained
     else:
-        settings = {"dropout": 0.2} if is_stacked else {}
         model = model_class(
-            12, 6, likelihood="quantile", hidden_size=6, n_epochs=6, batch_size=16,
-            save_checkpoints=True, random_state=3, **place, **settings,
+            12, 6, batch_size=16, save_checkpoints=True, random_state=3,
+            **place, **settings,
         )
         if task == "wait":
             LSTMModule.training_step = step_or_wait
@@ -65,14 +70,18 @@ def start(task, folder, *names):
 def test_killed_fits_end_at_the_networks_they_would_have_ended_at(tmp_path):
     """Weights bit for bit: optimiser, schedule, order and dropout are restored."""
     work = tmp_path / "work"
-    kinds = {"stacked": signal.SIGKILL, "decoder": signal.SIGTERM}
+    kinds = {
+        "StackedLSTMModel": signal.SIGKILL,
+        "EncoderDecoderLSTMModel": signal.SIGTERM,
+        "PretrainedLSTMModel": signal.SIGKILL,
+    }
     waiting = {name: start("wait", work, name) for name in kinds}
     for name, process in waiting.items():
         assert process.stdout.readline() == "here\n"
         process.send_signal(kinds[name])
         process.communicate()
         assert not (work / f"{name}.npz").exists()
-    assert waiting["stacked"].returncode == -signal.SIGKILL
+    assert waiting["StackedLSTMModel"].returncode == -signal.SIGKILL
     resumed = start("go on", work, *kinds)
     whole = start("fit", work, *(f"whole {name}" for name in kinds))
     for process in (resumed, whole):

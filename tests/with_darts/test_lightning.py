@@ -22,6 +22,12 @@ from lstm_forecasters.darts.module import LSTMModule
 from lstm_forecasters.errors import TrainingError, TrainingWarning
 
 
+@pytest.fixture
+def make(make_any):
+    """Return a function that constructs a small model, pretrained ones too."""
+    return make_any
+
+
 class Watcher(Callback):
     """Note what a callback can see."""
 
@@ -437,14 +443,19 @@ def test_the_best_and_the_last_checkpoint(small, monthly, folder, watcher):
 )
 @pytest.mark.parametrize("with_validation", [False, True])
 @pytest.mark.parametrize("n_epochs_before", [1, 3])
+@pytest.mark.parametrize(
+    "limit",
+    [{"n_epochs": 5}, {"n_epochs": None, "pl_trainer_kwargs": {"max_steps": 15}}],
+    ids=["epochs", "steps"],
+)
 def test_a_run_that_was_killed_ends_where_it_would_have_ended(
-    small, monthly, folder, monkeypatch, with_validation, n_epochs_before
+    small, monthly, folder, monkeypatch, with_validation, n_epochs_before, limit
 ):
     """Weights bit for bit: optimiser, schedule, order and dropout are restored."""
     given = {"series": monthly()}
     if with_validation:
         given["val_series"] = monthly(40, seed=1)
-    whole = checkpointed(small, folder, model_name="whole").fit(**given)
+    whole = checkpointed(small, folder, model_name="whole", **limit).fit(**given)
 
     steps, training_step = [], LSTMModule.training_step
 
@@ -456,7 +467,7 @@ def test_a_run_that_was_killed_ends_where_it_would_have_ended(
 
     monkeypatch.setattr(LSTMModule, "training_step", killed)
     with pytest.raises(RuntimeError, match="power cut"):
-        checkpointed(small, folder).fit(**given)
+        checkpointed(small, folder, **limit).fit(**given)
     resumed = StackedLSTMModel.load_from_checkpoint(
         "run", str(folder / "logs"), best=False
     )

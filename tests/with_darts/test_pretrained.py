@@ -10,7 +10,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 from lstm_forecasters.backend.pretrained import FINE_TUNING_RATE, pretrained_network
 from lstm_forecasters.darts import PretrainedLSTMModel
 from lstm_forecasters.errors import ParameterError
-from tests.with_darts.test_signatures import default_in, parameter_texts, parameters_of
 
 
 def test_a_season_with_a_trend_is_forecast(monthly):
@@ -50,6 +49,16 @@ def test_every_fit_starts_from_the_weights_of_the_package(monthly):
     assert max(changes) > 0
 
 
+def test_a_second_fit_learns_the_same(monthly):
+    model = PretrainedLSTMModel(24, 6, fine_tune_steps=5, batch_size=8, random_state=0)
+    model.fit(monthly(60), future_covariates=monthly(72, seed=5))
+    first = model.predict(8, num_samples=3).values()
+    model.fit(monthly(60, seed=1)).fit(
+        monthly(60), future_covariates=monthly(72, seed=5)
+    )
+    assert_array_equal(model.predict(8, num_samples=3).values(), first)
+
+
 def test_covariates_have_no_effect_without_fine_tuning(monthly):
     series, known = monthly(60), monthly(72, seed=5)
     plain = PretrainedLSTMModel(48, 6).fit(series).predict(6).values()
@@ -86,13 +95,5 @@ def test_steps_below_0_are_refused():
         PretrainedLSTMModel(24, 6, fine_tune_steps=-1)
 
 
-def test_every_parameter_is_documented_with_its_default():
-    texts = parameter_texts(PretrainedLSTMModel)
-    parameters = parameters_of(PretrainedLSTMModel)
-    assert list(texts) == list(parameters)
-    for name, parameter in parameters.items():
-        if name != "optimizer_cls":
-            expected = parameter.default
-            stated = default_in(texts[name])
-            assert stated == (None if expected is parameter.empty else str(expected))
+def test_the_model_card_is_named():
     assert "docs/pretrained.md" in inspect.getdoc(PretrainedLSTMModel)

@@ -13,15 +13,17 @@ pytestmark = pytest.mark.skipif(
 FITS = """
 import numpy as np
 from darts import TimeSeries
-from lstm_forecasters.darts import StackedLSTMModel
+from lstm_forecasters import darts
 
+settings = {
+    "Stacked": {"hidden_size": 8, "pl_trainer_kwargs": {"max_steps": 3}},
+    "Pretrained": {"fine_tune_steps": 1},
+}[name]
+model_class = getattr(darts, name + "LSTMModel")
 series = TimeSeries.from_values(np.random.default_rng(0).normal(size=20_000).cumsum())
 
 def fit():
-    model = StackedLSTMModel(
-        24, 12, hidden_size=8, batch_size=8, random_state=0,
-        pl_trainer_kwargs={"max_steps": 3},
-    )
+    model = model_class(24, 12, batch_size=8, random_state=0, **settings)
     model.fit(series).predict(3)
 
 print(growth(fit))
@@ -31,8 +33,13 @@ LARGE = """
 import numpy as np
 import pandas as pd
 from darts import TimeSeries
-from lstm_forecasters.darts import VanillaLSTMModel
+from lstm_forecasters import darts
 
+settings = {
+    "Vanilla": {"hidden_size": 4, "pl_trainer_kwargs": {"max_steps": 2}},
+    "Pretrained": {"fine_tune_steps": 2},
+}[name]
+model_class = getattr(darts, name + "LSTMModel")
 months = pd.date_range("1980-01", periods=500, freq="MS")
 
 def fit(n_series):
@@ -41,9 +48,7 @@ def fit(n_series):
         TimeSeries.from_times_and_values(months, generator.normal(size=500))
         for _ in range(n_series)
     ]
-    model = VanillaLSTMModel(
-        24, 12, hidden_size=4, random_state=0, pl_trainer_kwargs={"max_steps": 2}
-    )
+    model = model_class(24, 12, random_state=0, **settings)
     return peak(lambda: model.fit(series))
 
 fit(2)  # what a first fit loads
@@ -51,11 +56,14 @@ print(fit(5000))
 """
 
 
-def test_many_fits_take_no_more_memory_than_a_few():
+@pytest.mark.parametrize("name", ["Stacked", "Pretrained"])
+def test_many_fits_take_no_more_memory_than_a_few(name):
     """One kept copy of the series would take 8 MiB more."""
-    assert answer_of(MEMORY, FITS) < 4
+    assert answer_of(MEMORY, f"name = {name!r}", FITS) < 4
 
 
-def test_a_large_list_takes_a_small_multiple_of_its_own_memory():
+@pytest.mark.parametrize("name", ["Vanilla", "Pretrained"])
+def test_a_large_list_takes_a_small_multiple_of_its_own_memory(name):
     """Its windows are gathered batch by batch: all of them would take 36 times it."""
-    assert answer_of(MEMORY, LARGE) < 12 * 5000 * 500 * 8 / 2**20
+    peak = answer_of(MEMORY, f"name = {name!r}", LARGE)
+    assert peak < 12 * 5000 * 500 * 8 / 2**20

@@ -3,12 +3,32 @@
 import dataclasses
 import inspect
 
+import pytest
 import torch
 from darts.models.forecasting.pl_forecasting_module import PLForecastingModule
 from darts.models.forecasting.torch_forecasting_model import TorchForecastingModel
 
 from lstm_forecasters import specs
-from lstm_forecasters.darts import VanillaLSTMModel
+from lstm_forecasters.darts import (
+    BidirectionalLSTMModel,
+    EncoderDecoderLSTMModel,
+    PretrainedLSTMModel,
+    StackedLSTMModel,
+    VanillaLSTMModel,
+)
+
+of_all_classes = pytest.mark.parametrize(
+    "model_class",
+    [
+        VanillaLSTMModel,
+        StackedLSTMModel,
+        BidirectionalLSTMModel,
+        EncoderDecoderLSTMModel,
+        PretrainedLSTMModel,
+    ],
+    indirect=True,
+)
+"""Of tests that do not speak of the network's parameters, which one class lacks."""
 
 WINDOWS = ["input_chunk_length", "output_chunk_length", "output_chunk_shift"]
 WINDOWS += ["season_length", "likelihood"]
@@ -81,11 +101,13 @@ def test_the_texts_are_found():
     assert len(parameter_texts(VanillaLSTMModel)) == 30
 
 
+@of_all_classes
 def test_each_model_has_the_architecture_of_its_name(model_class):
     stem = model_class.__name__.removesuffix("Model")
     assert model_class.architecture is specs.ARCHITECTURES[stem]
 
 
+@of_all_classes
 def test_every_parameter_is_named(model_class):
     """No ``**kwargs`` that swallow what is misspelt."""
     kinds = {one.kind for one in parameters_of(model_class).values()}
@@ -117,12 +139,14 @@ def test_shared_parameters_stand_around_them_alike(model_class):
         assert parameters[name] == of_vanilla[name], name
 
 
+@of_all_classes
 def test_only_the_two_lengths_are_required(model_class):
     parameters = parameters_of(model_class)
     required = [name for name, one in parameters.items() if one.default is one.empty]
     assert required == ["input_chunk_length", "output_chunk_length"]
 
 
+@of_all_classes
 def test_every_parameter_is_documented_and_nothing_else(model_class):
     texts = parameter_texts(model_class)
     assert list(texts) == list(parameters_of(model_class))
@@ -131,6 +155,7 @@ def test_every_parameter_is_documented_and_nothing_else(model_class):
         assert text.endswith("."), name
 
 
+@of_all_classes
 def test_documented_defaults_are_the_defaults(model_class):
     texts = parameter_texts(model_class)
     for name, parameter in parameters_of(model_class).items():
@@ -169,6 +194,27 @@ def test_the_other_sections_do_not_drift_apart(model_class):
     stem = VanillaLSTMModel.__name__
     example = "\n".join(of_vanilla["Examples"]).replace(stem, model_class.__name__)
     assert "\n".join(sections["Examples"]) == example
+
+
+OF_ITS_OWN = ["input_chunk_length", "output_chunk_length"]
+OF_ITS_OWN += ["optimizer_kwargs", "enable_finetuning"]
+"""Parameters of which the pretrained model has something else to say."""
+
+
+def test_the_pretrained_model_shares_its_parameters_with_the_others():
+    ours, others = map(parameters_of, (PretrainedLSTMModel, VanillaLSTMModel))
+    assert [name for name in ours if name not in others] == ["fine_tune_steps"]
+    shared = [name for name in others if name in ours]
+    assert [name for name in ours if name in others] == shared
+    assert not set(own_names(VanillaLSTMModel)) & set(shared)
+    texts, of_others = map(parameter_texts, (PretrainedLSTMModel, VanillaLSTMModel))
+    for name in shared:
+        assert ours[name] == others[name], name
+        assert name in OF_ITS_OWN or texts[name] == of_others[name], name
+    assert (
+        sections_of(PretrainedLSTMModel)["Raises"]
+        == (sections_of(VanillaLSTMModel)["Raises"])
+    )
 
 
 def test_the_first_line_is_that_of_the_architecture(model_class):

@@ -6,7 +6,11 @@ from darts import TimeSeries
 from darts.metrics import mae
 from darts.models import BlockRNNModel
 
-from lstm_forecasters.darts import VanillaLSTMModel, tune_learning_rate
+from lstm_forecasters.darts import (
+    PretrainedLSTMModel,
+    VanillaLSTMModel,
+    tune_learning_rate,
+)
 from lstm_forecasters.errors import ParameterTypeError
 
 RATES = [1e-6, 1e-3, 3e-2]
@@ -54,3 +58,21 @@ def test_what_comes_back_goes_on_into_a_grid_search():
 def test_other_classes_are_refused(kind):
     with pytest.raises(ParameterTypeError, match="must be a class of"):
         tune_learning_rate(kind, GIVEN, TRAIN, HELD_OUT)
+
+
+def test_the_pretrained_model_is_refused_and_what_is_advised_works():
+    given = {
+        "input_chunk_length": 12,
+        "output_chunk_length": 6,
+        "fine_tune_steps": 2,
+        "batch_size": 8,
+        "random_state": 0,
+    }
+    with pytest.raises(
+        ParameterTypeError, match=r"got PretrainedLSTMModel.*gridsearch"
+    ):
+        tune_learning_rate(PretrainedLSTMModel, given, TRAIN, HELD_OUT)
+    grid = {name: [value] for name, value in given.items()}
+    grid["optimizer_kwargs"] = [{"lr": 1.0}, {"lr": 1e-4}]
+    _, best, _ = PretrainedLSTMModel.gridsearch(grid, TRAIN, val_series=HELD_OUT)
+    assert best["optimizer_kwargs"] == {"lr": 1e-4}

@@ -53,8 +53,15 @@ NEEDS_TRAINING = {
     "the_same_seed_gives_the_same_forecast",
     "a_random_state_is_a_seed_as_well",
     "silent_by_default_and_no_files",
+    "too_little_to_train_on_is_refused",
+    "a_network_that_diverges_twice_is_refused",
+    "an_interrupted_fit_leaves_a_usable_forecaster",
+    "fit_goes_on_where_it_was_interrupted",
+    "another_fit_does_not_go_on_from_it",
+    "every_training_has_its_checkpoint_and_deletes_it",
+    "pretraining_further_goes_on_from_the_network_so_far",
 }
-"""Tests of what training does: of covariates, updates and seeds."""
+"""Tests of what training does: of covariates, updates, seeds and interruptions."""
 
 NEEDS_ONE_NETWORK = {
     "update_without_parameters_only_extends_the_context",
@@ -66,6 +73,7 @@ NEEDS_ONE_NETWORK = {
     "a_hierarchy_is_forecast_series_by_series",
     "update_moves_each_cutoff_by_itself",
     "leading_missing_values_equal_a_later_start",
+    "a_file_without_context_is_a_pretrained_network",
 }
 """Tests that compare fits which use one network and do not train it."""
 
@@ -75,6 +83,7 @@ LEARNS_MORE = {
         "a covariate that is new to the pretrained encoder takes hundreds of steps"
     ),
     "one_network_learns_from_all_series": "it has learnt from many series before",
+    "pretraining_pays_on_a_short_series": "it has learnt from many series before",
     "forecasts_are_close_to_those_of_the_complete_series": (
         "scattered gaps cost the pretrained network more than one trained on them"
     ),

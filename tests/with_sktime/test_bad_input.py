@@ -33,6 +33,12 @@ from tests.with_sktime.conformance import (  # noqa: E402  # is rewritten
 
 
 @pytest.fixture
+def make(make_any):
+    """Return a function that constructs a small forecaster, pretrained ones too."""
+    return make_any
+
+
+@pytest.fixture
 def no_training(monkeypatch):
     """Let every step of training fail the test."""
 
@@ -133,6 +139,9 @@ def test_nothing_to_learn_from_is_refused(new, y):
         new().fit(half)
     with pytest.raises(DataError, match="y of series 'b' in column 'unseen' is miss"):
         new().fit(pd.concat({"a": half.fillna(1.0), "b": half}))
+
+
+def test_too_little_to_train_on_is_refused(new, y):
     with pytest.raises(TrainingError, match=r"longest series has 1 time steps"):
         new().fit(y[:1], fh=[1])
     with pytest.raises(TrainingError, match=r"validation_fraction is 0\.9"):
@@ -381,16 +390,16 @@ def test_a_mistyped_precision_is_answered_with_the_valid_ones(new, y):
 
 
 def test_parameters_are_checked_by_pretrain_as_well(new, panel):
-    with pytest.raises(ParameterError, match="hidden_size"):
-        new(hidden_size=0).pretrain(panel)
+    with pytest.raises(ParameterError, match="horizon"):
+        new(horizon=0).pretrain(panel)
 
 
-def test_a_network_that_diverges_twice_is_refused(make, y):
+def test_a_network_that_diverges_twice_is_refused(make, y, X):
     with (
         pytest.warns(TrainingWarning, match=r"1e\+300; it begins again at 1e\+299"),
         pytest.raises(TrainingError, match=r"diverged twice.*rate below 1e\+299"),
     ):
-        make(learning_rate=1e300).fit(y)
+        make(learning_rate=1e300).fit(y, X[: len(y)])
 
 
 @pytest.mark.filterwarnings("ignore:training diverged:UserWarning")
@@ -460,7 +469,7 @@ def test_an_interrupted_fit_leaves_a_usable_forecaster(make, y, monkeypatch):
         return original(self, *arguments)
 
     monkeypatch.setattr(Trainer, "step", step)
-    forecaster = make(horizon=6)
+    forecaster = make(horizon=6, max_steps=25)
     with pytest.raises(KeyboardInterrupt):
         forecaster.fit(y)
     assert forecaster.is_fitted

@@ -22,6 +22,7 @@ from lstm_forecasters.errors import FileFormatError, ParameterTypeError
 from lstm_forecasters.sktime import (
     BidirectionalLSTMForecaster,
     EncoderDecoderLSTMForecaster,
+    PretrainedLSTMForecaster,
     StackedLSTMForecaster,
     VanillaLSTMForecaster,
 )
@@ -70,18 +71,18 @@ def opened(folder, data, forecaster_class=VanillaLSTMForecaster):
     return forecaster_class.load_from_path(path)
 
 
-def refused(folder, data, match=""):
+def refused(folder, data, match="", forecaster_class=VanillaLSTMForecaster):
     """Check that the bytes of a zip file are refused, by the file's name."""
     with pytest.raises(FileFormatError, match=rf"forecaster\.zip.*{match}"):
-        opened(folder, data)
+        opened(folder, data, forecaster_class)
 
 
-def refused_network(folder, data, match=""):
+def refused_network(folder, data, match="", forecaster_class=VanillaLSTMForecaster):
     """Check that the bytes of a file are refused, by the file's name."""
     path = folder / "network.safetensors"
     path.write_bytes(data)
     with pytest.raises(FileFormatError, match=rf"network\.safetensors.*{match}"):
-        VanillaLSTMForecaster.from_file(path)
+        forecaster_class.from_file(path)
 
 
 # -- zip files of save --------------------------------------------------------------
@@ -369,6 +370,80 @@ def test_names_that_no_file_can_hold_are_refused(small, tmp_path):
             with pytest.raises(ParameterTypeError, match=r"names, or pickle"):
                 write(tmp_path / "forecaster")
     assert list(tmp_path.iterdir()) == []
+
+
+# -- the pretrained network ---------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def state_of_pretrained():
+    """The state of a pretrained forecaster."""
+    y, X = series()
+    forecaster = PretrainedLSTMForecaster().fit(y, X[:36], fh=[1, 2])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        return forecaster.save()[1]
+
+
+def refused_pretrained(folder, data, match=""):
+    """Check that the bytes of a state are refused, alone and in a zip file."""
+    refused_network(folder, data, match, PretrainedLSTMForecaster)
+    packed = zipped(("_metadata", b""), ("_obj", data))
+    refused(folder, packed, match, PretrainedLSTMForecaster)
+
+
+def test_damaged_states_of_a_pretrained_forecaster_are_refused(
+    state_of_pretrained, tmp_path
+):
+    """At 30 places of its half a million weights."""
+    data = state_of_pretrained
+    packed = zipped(("_metadata", b""), ("_obj", data))
+    assert opened(tmp_path, packed, PretrainedLSTMForecaster).is_fitted
+    for position in range(0, len(data), len(data) // 30):
+        flipped = bytearray(data)
+        flipped[position] ^= 1
+        refused_pretrained(tmp_path, bytes(flipped))
+        refused_pretrained(tmp_path, data[:position])
+
+
+def in_model(part, key, value):
+    """Return what changes one value of a network's description."""
+    return lambda content: content["models"][0][part].update({key: value})
+
+
+NETWORKS = {
+    "another architecture": in_model("architecture", "name", "VanillaLSTM"),
+    "no architecture": in_model("architecture", "name", "Trap"),
+    "other units": in_model("architecture", "hidden_size", 4),
+    "negative units": in_model("architecture", "hidden_size", -4),
+    "units of a word": in_model("architecture", "hidden_size", "many"),
+    "another setting": in_model("architecture", "depth", 3),
+    "an endless season": in_model("layout", "period", 10**12),
+    "a season of none": in_model("layout", "period", 0),
+    "an endless window": in_model("layout", "lookback", 10**12),
+    "other covariates": in_model("layout", "future_covariates", []),
+    "joint channels": in_model("layout", "n_channels", 2),
+    "another likelihood": in_model("likelihood", "name", "normal"),
+    "one quantile": in_model("likelihood", "levels", [0.5]),
+}
+
+
+@pytest.mark.parametrize("change", (NETWORKS | STATES).values(), ids=NETWORKS | STATES)
+def test_states_of_no_pretrained_forecaster_are_refused(
+    state_of_pretrained, tmp_path, change
+):
+    refused_pretrained(tmp_path, forged(state_of_pretrained, change))
+
+
+@pytest.mark.parametrize(("name", "values"), ARRAYS.values(), ids=ARRAYS)
+def test_series_of_no_pretrained_forecaster_are_refused(
+    state_of_pretrained, tmp_path, name, values
+):
+    def change(tensors):
+        tensors[f"extra.{name}"] = values
+
+    data = forged(state_of_pretrained, change_tensors=change)
+    refused_pretrained(tmp_path, data, match="state of a forecaster")
 
 
 # -- files of earlier days ----------------------------------------------------------

@@ -13,6 +13,13 @@ from lstm_forecasters.backend import checkpoints, training
 from lstm_forecasters.backend.training import Trainer
 from lstm_forecasters.errors import FileFormatError, ParameterError
 
+
+@pytest.fixture
+def make(make_any):
+    """Return a function that constructs a small forecaster, pretrained ones too."""
+    return make_any
+
+
 FIT = """
     import sys
     import numpy as np
@@ -34,9 +41,13 @@ FIT = """
     training.Trainer.step = stepping
     draws = np.random.default_rng(0).normal(size=60).cumsum()
     y = pd.Series(draws, index=pd.period_range("2000-01", periods=60, freq="M"))
-    settings = {"hidden_size": 6, "max_steps": 40, "batch_size": 8, "random_state": 3}
-    if name == "StackedLSTMForecaster":
-        settings["dropout"] = 0.2
+    small = {"hidden_size": 6, "max_steps": 40}
+    settings = {
+        "StackedLSTMForecaster": {**small, "dropout": 0.2},
+        "EncoderDecoderLSTMForecaster": small,
+        "PretrainedLSTMForecaster": {"window_length": 24, "fine_tune_steps": 40},
+    }[name]
+    settings |= {"batch_size": 8, "random_state": 3}
     forecaster = getattr(sktime, name)(**settings, checkpoint=checkpoint or None)
     forecaster.fit(y, fh=range(1, 7))
     np.save(out, forecaster.predict_quantiles(alpha=[0.1, 0.5, 0.9]).to_numpy())
@@ -54,10 +65,16 @@ def start(*arguments):
     )
 
 
-@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_a_killed_fit_ends_at_the_network_it_would_have_ended_at(kind, tmp_path):
-    names = ["StackedLSTMForecaster", "EncoderDecoderLSTMForecaster"]
-    name = names[kind == signal.SIGTERM]
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (signal.SIGKILL, "StackedLSTMForecaster"),
+        (signal.SIGTERM, "EncoderDecoderLSTMForecaster"),
+        (signal.SIGINT, "StackedLSTMForecaster"),
+        (signal.SIGKILL, "PretrainedLSTMForecaster"),
+    ],
+)
+def test_a_killed_fit_ends_at_the_network_it_would_have_ended_at(kind, name, tmp_path):
     state = tmp_path / "state"
     whole = start(name, "", -1, tmp_path / "whole.npy")
     killed = start(name, state, 25, tmp_path / "never.npy")
@@ -94,20 +111,21 @@ def interrupted(make, y, tmp_path, monkeypatch):
         patch.setattr(checkpoints, "SECONDS_BETWEEN", 0.0)
         patch.setattr(Trainer, "step", stepping)
         with pytest.raises(KeyboardInterrupt):
-            make(checkpoint=state).fit(y, fh=[1, 2, 3])
+            make(checkpoint=state, max_steps=25).fit(y, fh=[1, 2, 3])
     return state
 
 
 def test_fit_goes_on_where_it_was_interrupted(make, y, interrupted):
-    forecaster = make(checkpoint=str(interrupted)).fit(y, fh=[1, 2, 3])
+    forecaster = make(checkpoint=str(interrupted), max_steps=25)
+    forecaster.fit(y, fh=[1, 2, 3])
     assert not interrupted.exists()
-    expected = make().fit(y, fh=[1, 2, 3]).predict()
+    expected = make(max_steps=25).fit(y, fh=[1, 2, 3]).predict()
     pd.testing.assert_series_equal(forecaster.predict(), expected)
 
 
 def test_another_fit_does_not_go_on_from_it(make, y, interrupted):
     with pytest.raises(FileFormatError, match="holds no state of this fit"):
-        make(checkpoint=interrupted).fit(y + 1, fh=[1, 2, 3])
+        make(checkpoint=interrupted, max_steps=25).fit(y + 1, fh=[1, 2, 3])
     assert interrupted.exists()
 
 
@@ -126,7 +144,8 @@ def test_every_training_has_its_checkpoint_and_deletes_it(
     monkeypatch.setattr(
         checkpoints, "write_atomically", lambda path, data: written.append(path.name)
     )
-    forecaster = make(checkpoint=tmp_path / "state", fine_tune_steps=2)
+    settings = {"max_steps": 20, "fine_tune_steps": 20}
+    forecaster = make(checkpoint=tmp_path / "state", **settings)
     counts = []
     for call in (
         lambda: forecaster.pretrain(panel, fh=[1, 2]),
@@ -136,5 +155,5 @@ def test_every_training_has_its_checkpoint_and_deletes_it(
         written.clear()
         call()
         counts.append(len(written))
-    assert counts == [25, 2, 2]
+    assert counts == [20, 20, 2]
     assert set(written) == {"state"}

@@ -13,7 +13,11 @@ from numpy.testing import assert_array_equal
 from sktime.exceptions import NotFittedError
 
 from lstm_forecasters.errors import FileFormatError, ParameterTypeError
-from lstm_forecasters.sktime import StackedLSTMForecaster, VanillaLSTMForecaster
+from lstm_forecasters.sktime import (
+    PretrainedLSTMForecaster,
+    StackedLSTMForecaster,
+    VanillaLSTMForecaster,
+)
 
 pytest.register_assert_rewrite("tests.with_sktime.conformance")
 
@@ -23,6 +27,12 @@ from tests.with_sktime.conformance import (  # noqa: E402  # is rewritten
     by_load_from_path,
     by_pickle,
 )
+
+
+@pytest.fixture
+def make(make_any):
+    """Return a function that constructs a small forecaster, pretrained ones too."""
+    return make_any
 
 
 @pytest.fixture(params=WAYS, ids=lambda way: way.__name__)
@@ -177,7 +187,9 @@ def test_parameters_that_are_no_data_are_refused(small, y, tmp_path):
 
 def test_another_process_forecasts_the_same(small, y, forecasters):
     """Sent by pickle to a process that starts from nothing."""
-    fitted = [each(**small, horizon=6).fit(y) for each in forecasters]
+    unfitted = [each(**small, horizon=6) for each in forecasters]
+    unfitted += [PretrainedLSTMForecaster(fine_tune_steps=n, sp=12) for n in (0, 2)]
+    fitted = [each.fit(y) for each in unfitted]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         found = list(pool.map(operator.methodcaller("predict", fh=[1, 4, 9]), fitted))

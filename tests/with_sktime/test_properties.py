@@ -16,6 +16,7 @@ from sktime.forecasting.base import ForecastingHorizon
 from lstm_forecasters.sktime import (
     BidirectionalLSTMForecaster,
     EncoderDecoderLSTMForecaster,
+    PretrainedLSTMForecaster,
     StackedLSTMForecaster,
     VanillaLSTMForecaster,
 )
@@ -31,6 +32,7 @@ FORECASTERS = [
     StackedLSTMForecaster,
     BidirectionalLSTMForecaster,
     EncoderDecoderLSTMForecaster,
+    PretrainedLSTMForecaster,
 ]
 AHEAD = 25
 """Time steps of the axis after the longest series."""
@@ -59,6 +61,7 @@ VALID = {
     "joint_channels": st.booleans(),
     "n_members": st.integers(1, 3),
     "max_steps": st.integers(1, 3),
+    "fine_tune_steps": st.integers(0, 2),
     "batch_size": st.none() | st.integers(1, 20),
     "validation_fraction": st.sampled_from([0.0, 0.0, 0.2, 0.9]),
     "random_state": st.integers(0, 9),
@@ -123,6 +126,7 @@ class Case:
 @st.composite
 def cases(draw):
     """Return a forecaster, a series or a panel, covariates and a horizon."""
+    forecaster_class = draw(st.sampled_from(FORECASTERS))
     n_series = draw(st.sampled_from([0, 0, 0, 1, 2, 3]))  # 0 is no panel
     n_columns = draw(st.integers(1, 3))
     lengths = [draw(st.integers(1, 60)) for _ in range(n_series or 1)]
@@ -216,7 +220,10 @@ def cases(draw):
     if X is None and isinstance(y, pd.DataFrame) and draw(st.integers(0, 2)) == 2:
         y = BREAKS[draw(st.sampled_from(list(BREAKS)))](y)
         index, later, is_sound = None, None, False
-    forecaster = draw(st.sampled_from(FORECASTERS))(**settings)
+    known = forecaster_class.get_param_names()
+    forecaster = forecaster_class(
+        **{name: value for name, value in settings.items() if name in known}
+    )
     return Case(y, X, X_ahead, fh, index, later, forecaster, fh_in_fit, is_sound)
 
 

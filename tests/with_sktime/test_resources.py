@@ -13,14 +13,17 @@ pytestmark = pytest.mark.skipif(
 FITS = """
 import numpy as np
 import pandas as pd
-from lstm_forecasters.sktime import StackedLSTMForecaster
+from lstm_forecasters import sktime
 
+settings = {
+    "Stacked": {"hidden_size": 8, "max_steps": 3},
+    "Pretrained": {"window_length": 24, "fine_tune_steps": 1},
+}[name]
+forecaster_class = getattr(sktime, name + "LSTMForecaster")
 y = pd.Series(np.random.default_rng(0).normal(size=20_000).cumsum())
 
 def fit():
-    forecaster = StackedLSTMForecaster(
-        hidden_size=8, max_steps=3, batch_size=8, sp=12, random_state=0
-    )
+    forecaster = forecaster_class(**settings, batch_size=8, sp=12, random_state=0)
     forecaster.fit(y, fh=[1, 2, 3]).predict()
 
 print(growth(fit))
@@ -29,16 +32,20 @@ print(growth(fit))
 LARGE = """
 import numpy as np
 import pandas as pd
-from lstm_forecasters.sktime import VanillaLSTMForecaster
+from lstm_forecasters import sktime
+
+settings = {
+    "Vanilla": {"hidden_size": 4, "max_steps": 2},
+    "Pretrained": {"fine_tune_steps": 2},
+}[name]
+forecaster_class = getattr(sktime, name + "LSTMForecaster")
 
 def fit(n_series):
     months = pd.period_range("1980-01", periods=500, freq="M")
     index = pd.MultiIndex.from_product([range(n_series), months])
     values = np.random.default_rng(0).normal(size=len(index))
     y = pd.DataFrame({"sales": values}, index=index)
-    forecaster = VanillaLSTMForecaster(
-        hidden_size=4, max_steps=2, window_length=24, random_state=0
-    )
+    forecaster = forecaster_class(**settings, window_length=24, random_state=0)
     return peak(lambda: forecaster.fit(y, fh=range(1, 13)))
 
 fit(2)  # what a first fit loads
@@ -46,11 +53,14 @@ print(fit(5000))
 """
 
 
-def test_many_fits_take_no_more_memory_than_a_few():
+@pytest.mark.parametrize("name", ["Stacked", "Pretrained"])
+def test_many_fits_take_no_more_memory_than_a_few(name):
     """One kept copy of the series would take 8 MiB more."""
-    assert answer_of(MEMORY, FITS) < 4
+    assert answer_of(MEMORY, f"name = {name!r}", FITS) < 4
 
 
-def test_a_large_panel_takes_a_small_multiple_of_its_own_memory():
+@pytest.mark.parametrize("name", ["Vanilla", "Pretrained"])
+def test_a_large_panel_takes_a_small_multiple_of_its_own_memory(name):
     """Its windows are gathered batch by batch: all of them would take 36 times it."""
-    assert answer_of(MEMORY, LARGE) < 13 * 5000 * 500 * 8 / 2**20
+    peak = answer_of(MEMORY, f"name = {name!r}", LARGE)
+    assert peak < 13 * 5000 * 500 * 8 / 2**20

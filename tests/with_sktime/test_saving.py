@@ -11,7 +11,7 @@ from lstm_forecasters.errors import (
     ParameterError,
     ParameterTypeError,
 )
-from lstm_forecasters.sktime import VanillaLSTMForecaster
+from lstm_forecasters.sktime import PretrainedLSTMForecaster, VanillaLSTMForecaster
 
 ALPHA = [0.1, 0.5, 0.9]
 
@@ -28,6 +28,14 @@ def assert_equal(found, expected):
         pd.testing.assert_series_equal(found, expected)
     else:
         pd.testing.assert_frame_equal(found, expected)
+
+
+@pytest.fixture(params=[VanillaLSTMForecaster, PretrainedLSTMForecaster])
+def unfitted(request, small):
+    """A forecaster that was trained on its series, or before."""
+    if request.param is VanillaLSTMForecaster:
+        return VanillaLSTMForecaster(**small)
+    return PretrainedLSTMForecaster(window_length=24, random_state=3)
 
 
 def through_zip(forecaster, folder):
@@ -77,9 +85,9 @@ KINDS += ["numpy", "panel", "hierarchy", "numpy panel", "list of frames"]
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_container_comes_back(small, y, panel, tmp_path, way, kind):
+def test_every_container_comes_back(unfitted, y, panel, tmp_path, way, kind):
     data = containers(y, panel)[kind]
-    forecaster = VanillaLSTMForecaster(**small).fit(data, fh=[1, 2, 14])
+    forecaster = unfitted.fit(data, fh=[1, 2, 14])
     other = way(forecaster, tmp_path)
     assert other.get_params() == forecaster.get_params()
     assert_equal(other.predict(), forecaster.predict())
@@ -93,22 +101,22 @@ def test_every_container_comes_back(small, y, panel, tmp_path, way, kind):
 
 
 def test_what_cannot_be_written_is_refused_before_the_file_is_touched(
-    small, y, tmp_path
+    unfitted, y, tmp_path
 ):
     path = tmp_path / "network"
     path.write_bytes(b"old")
-    settings = {**small, "random_state": np.random.RandomState(0)}
-    forecaster = VanillaLSTMForecaster(**settings).fit(y)
+    unfitted.set_params(random_state=np.random.RandomState(0))
+    forecaster = unfitted.clone().fit(y)
     with pytest.raises(ParameterTypeError, match="cannot be written"):
         forecaster.to_file(path)
     with pytest.raises(NotFittedError):
-        VanillaLSTMForecaster().to_file(path)
+        unfitted.to_file(path)
     with pytest.raises(ParameterError, match="Did you mean 'pickle'"):
         forecaster.save(serialization_format="pikle")
     assert path.read_bytes() == b"old"
 
 
-def test_an_unfitted_forecaster_can_be_saved(small):
-    other = load(VanillaLSTMForecaster(**small).save())
-    assert other.get_params() == VanillaLSTMForecaster(**small).get_params()
+def test_an_unfitted_forecaster_can_be_saved(unfitted):
+    other = load(unfitted.save())
+    assert other.get_params() == unfitted.get_params()
     assert other.state == "new"

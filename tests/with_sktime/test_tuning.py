@@ -8,7 +8,11 @@ from sktime.forecasting.naive import NaiveForecaster
 from sktime.split import SingleWindowSplitter
 
 from lstm_forecasters.errors import ParameterTypeError
-from lstm_forecasters.sktime import VanillaLSTMForecaster, tune_learning_rate
+from lstm_forecasters.sktime import (
+    PretrainedLSTMForecaster,
+    VanillaLSTMForecaster,
+    tune_learning_rate,
+)
 
 RATES = [1e-6, 1e-3, 3e-2]
 FH = [1, 2, 3, 4, 5, 6]
@@ -58,3 +62,14 @@ def test_what_comes_back_goes_on_into_a_grid_search(y):
 def test_other_forecasters_are_refused(y):
     with pytest.raises(ParameterTypeError, match="got NaiveForecaster"):
         tune_learning_rate(NaiveForecaster(), y, FH)
+
+
+def test_a_pretrained_forecaster_is_refused_and_what_is_advised_works(y):
+    given = PretrainedLSTMForecaster(
+        fine_tune_steps=1, window_length=12, batch_size=4, random_state=0
+    )
+    with pytest.raises(ParameterTypeError, match=r"got PretrainedLSTMF.*GridSear"):
+        tune_learning_rate(given, y, FH)
+    grid = {"learning_rate": [100.0, 1e-3]}
+    search = ForecastingGridSearchCV(given, SingleWindowSplitter(FH), grid)
+    assert search.fit(y, fh=FH).best_params_ == {"learning_rate": 1e-3}

@@ -21,6 +21,13 @@ from tests.with_sktime.conformance import (  # noqa: E402  # is rewritten
     weights_of,
 )
 
+
+@pytest.fixture
+def make(make_any):
+    """Return a function that constructs a small forecaster, pretrained ones too."""
+    return make_any
+
+
 FH = [-20, -2, 0, 1, 3, 8]
 
 
