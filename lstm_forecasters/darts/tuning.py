@@ -86,7 +86,7 @@ def tune_learning_rate(
             "model_class must be a class of lstm_forecasters.darts, got "
             f"{model_class!r}. Pass the class and its parameters apart."
         )
-    if PretrainedLSTMModel in model_class.__mro__:
+    if issubclass(model_class, PretrainedLSTMModel):
         raise ParameterTypeError(
             "model_class must be one with a hidden_size, as rates are tried on a small "
             f"network, got {model_class.__name__}, whose network is given. Search for "
