@@ -40,6 +40,7 @@ from lstm_forecasters.errors import (
 from lstm_forecasters.sktime.context import (
     Context,
     Covariates,
+    absent_from,
     check_numeric,
     covariates_ahead,
     read_context,
@@ -220,7 +221,7 @@ class BaseLSTMForecaster(PersistentForecaster):
                     "with these columns."
                 )
             return Covariates()
-        absent = [name for name in past if name not in X.columns]
+        absent = absent_from(X.columns, past)
         if absent:
             raise CovariateError(
                 f"past_covariates {absent} are no columns of X, which has "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ __all__ = [
     "Context",
     "Covariates",
     "Series",
+    "absent_from",
     "check_numeric",
     "covariates_ahead",
     "read_context",
@@ -201,7 +202,7 @@ def _like_earlier(y: pd.DataFrame, earlier: Context) -> pd.DataFrame:
             f"y has the columns {list(y.columns)}, but fit saw {known}. Columns are "
             "matched by name: pass the same ones."
         )
-    return y[known]
+    return _selected(y, known)
 
 
 def _check_observed(
@@ -316,16 +317,35 @@ def _as_floats(frame: pd.DataFrame, name: str) -> np.ndarray:
     return values
 
 
+def absent_from(columns: pd.Index, names: Iterable[Hashable]) -> list[Hashable]:
+    """Return the names of no column, such as a name of several on an upper level."""
+    return [
+        name
+        for name in names
+        if name not in columns or not isinstance(columns.get_loc(name), int)
+    ]
+
+
+def _selected(frame: pd.DataFrame, names: list[Hashable]) -> pd.DataFrame:
+    """Return columns by name, in this order.
+
+    Truth values are names here, where pandas would read a list of them as a mask of the
+    rows.
+    """
+    positions = np.array([frame.columns.get_loc(name) for name in names], dtype=int)
+    return frame.iloc[:, positions]
+
+
 def _columns_of(X: pd.DataFrame, names: list[Hashable], known: bool) -> pd.DataFrame:
     """Return the columns of X in the order of the fit."""
-    absent = [name for name in names if name not in X.columns]
+    absent = absent_from(X.columns, names)
     if absent:
         kind = "known-future " if known else ""
         raise CovariateError(
             f"X lacks the {kind}covariates {absent}, which the forecaster was fitted "
             f"with; it has {list(X.columns)}. Columns are matched by name."
         )
-    return X[names]
+    return _selected(X, names)
 
 
 def _rows_of(

@@ -9,9 +9,12 @@ import pandas as pd
 import pytest
 import pytorch_lightning as pl
 import torch
+from darts.models.forecasting.torch_forecasting_model import (
+    MixedCovariatesTorchModel,
+)
 from numpy.testing import assert_allclose, assert_array_equal
 from pytorch_lightning import Callback
-from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import CSVLogger
 from torch import nn
 from torchmetrics import MeanAbsoluteError, MetricCollection, R2Score
@@ -228,6 +231,13 @@ def test_the_trainer_may_limit_time(small, monthly):
     assert model.trainer.global_step < 10
 
 
+def test_weights_do_not_decay_where_no_number_of_steps_is_known(small, monthly):
+    settings = with_trainer(small, max_time={"seconds": 0})
+    model = VanillaLSTMModel(**{**settings, "n_epochs": None}).fit(monthly())
+    groups = model.trainer.optimizers[0].param_groups
+    assert [group["weight_decay"] for group in groups] == [0, 0]
+
+
 def test_the_recipe_gives_the_number_of_steps(small, monthly):
     settings = {**small, "n_epochs": None, "hidden_size": 2}
     model = VanillaLSTMModel(**settings).fit(monthly(40))
@@ -395,6 +405,13 @@ def test_a_progress_bar_shows_the_loss(small, monthly, capsys):
     assert (shown.out, shown.err) == ("", "")
 
 
+@pytest.mark.parametrize("verbose", [None, False])
+def test_a_users_own_progress_bar_is_shown(small, monthly, capsys, verbose):
+    settings = with_trainer(small, TQDMProgressBar())
+    VanillaLSTMModel(**settings).fit(monthly(), verbose=verbose)
+    assert "train_loss=" in capsys.readouterr().out
+
+
 # -- checkpoints --------------------------------------------------------------------
 
 
@@ -540,6 +557,22 @@ def test_scale_batch_size_of_a_prediction(small, monthly, folder):
     assert found == 4
     assert model.batch_size == 16
     assert list(folder.iterdir()) == []
+
+
+def test_scale_batch_size_keeps_the_trainer_that_is_passed(small, monthly, monkeypatch):
+    """And leaves it to darts to make one for a fit."""
+    seen = []
+
+    def scale(self, *args, trainer=None, **kwargs):
+        seen.append(trainer)
+        return 4
+
+    model = VanillaLSTMModel(**small).fit(monthly())
+    monkeypatch.setattr(MixedCovariatesTorchModel, "scale_batch_size", scale)
+    for method in ("fit", "predict"):
+        model.scale_batch_size(monthly(), method=method, trainer=model.trainer)
+    model.scale_batch_size(monthly())
+    assert seen == [model.trainer, model.trainer, None]
 
 
 # -- interruptions ------------------------------------------------------------------

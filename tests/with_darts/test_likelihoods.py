@@ -557,6 +557,19 @@ def test_dirichlet_finds_the_shares(shares):
     assert_allclose(samples.mean((0, 1, 3)), alpha, atol=0.01)
 
 
+def test_dirichlet_leaves_out_steps_of_which_a_share_is_missing(shares):
+    """And learns from all others what it learns where nothing of these is known."""
+    losses = []
+    for known in (0.2, np.nan):
+        values = shares[0].values(copy=True)
+        values[-3:] = known, np.nan, known
+        model = model_with(DirichletLikelihood(), 1, joint_channels=True, batch_size=99)
+        model.fit([as_series(values), *shares[1:3]])
+        losses.append(model.trainer.callback_metrics["train_loss"].item())
+    assert np.isfinite(losses).all()
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
 def test_dirichlet_needs_the_channels_together(shares, no_training):
     message = r"DirichletLikelihood is one distribution.*Pass joint_channels=True"
     with pytest.raises(ParameterError, match=message):

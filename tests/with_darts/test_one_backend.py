@@ -31,6 +31,7 @@ from lstm_forecasters.backend.recipe import (
 from lstm_forecasters.backend.training import ClippedAdamW, Trainer
 from lstm_forecasters.backend.windows import Panel, Windows
 from lstm_forecasters.darts import StackedLSTMModel, VanillaLSTMModel, base
+from lstm_forecasters.darts.datasets import covariates_of_samples
 from lstm_forecasters.darts.loading import WindowsLoader, prepare
 from lstm_forecasters.darts.module import LSTMModule
 
@@ -111,6 +112,20 @@ def test_quantiles_are_those_of_the_backend(make, two):
     assert_allclose(found.reshape(2, 6, 2, 7), expected, rtol=1e-6)
     medians = np.stack([one.values() for one in model.predict(15, two)])
     assert_allclose(medians, ahead.points(), rtol=1e-6)
+
+
+def test_a_window_that_moves_by_a_part_of_its_chunk_reads_its_own_forecasts(
+    make, monthly
+):
+    """After the first chunk, the last steps of each further one are taken."""
+    series = monthly()
+    model = make().fit(series)
+    expected = [model.predict(6).values()]
+    for _ in range(4):
+        series = series.append_values(model.predict(6, series).values()[:2])
+        expected.append(model.predict(6, series).values()[-2:])
+    found = model.predict(13, roll_size=2).values()
+    assert_allclose(found, np.concatenate(expected)[:13], rtol=1e-6)
 
 
 def test_sampled_paths_are_those_of_the_backend(make, two):
@@ -340,6 +355,16 @@ def test_a_model_is_trained_by_darts_training_dataset(make, known):
     assert_allclose(means[:2], expected, rtol=0.2)
     static = known["series"].static_covariates_values()[0]
     assert_allclose(means[2:], static, rtol=1e-6)
+
+
+def test_statistics_count_each_sample_of_darts_training_dataset_once(known):
+    dataset = DartsTrainingDataset(
+        **known, input_chunk_length=12, output_chunk_length=6
+    )
+    panel = covariates_of_samples(dataset)
+    samples = [dataset[number] for number in range(len(dataset))]
+    seen = np.concatenate([one.past_covariates for one in samples])
+    assert_array_equal(panel.past_covariates, seen)
 
 
 def test_darts_inference_dataset_gives_the_same_forecast(make, known, monthly):

@@ -249,6 +249,18 @@ def test_past_covariates_must_be_columns_of_X(new, y, X):
         new(past_covariates=["price"]).fit(y)
 
 
+def test_names_of_an_upper_level_are_no_columns_of_X(new, y, X):
+    two_levels = X.set_axis(pd.MultiIndex.from_product([["price"], [1, 2]]), axis=1)
+    with pytest.raises(CovariateError, match=r"\['price'\] are no columns of X"):
+        new(past_covariates=["price"]).fit(y, two_levels[:72])
+
+
+def test_forecasts_take_no_name_of_an_upper_level_for_a_column(with_X, X):
+    columns = pd.MultiIndex.from_tuples([(name, 1) for name in X.columns])
+    with pytest.raises(CovariateError, match=r"lacks the known-future.*'price', 'ads'"):
+        with_X.predict(fh=[1], X=X[72:].set_axis(columns, axis=1))
+
+
 def test_covariates_of_one_series_of_a_panel_must_not_lack(make, panel):
     X = pd.DataFrame({"price": np.arange(len(panel)) % 7.0}, index=panel.index)
     forecaster = make(horizon=6).fit(panel, X)

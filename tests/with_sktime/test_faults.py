@@ -160,6 +160,7 @@ NAMES = {
     "two levels": pd.MultiIndex.from_tuples([("a", 1), ("a", 2)]),
     "mixed": pd.Index(["a", 1], dtype=object),
     "dates": pd.date_range("2000-01-01", periods=2),
+    "truth values": pd.Index([True, False]),
 }
 
 
@@ -177,6 +178,20 @@ def test_names_need_not_be_strings(make, y, X, names):
         quantiles = forecaster.predict_quantiles(fh=[1], X=covariates[72:], alpha=0.1)
         assert_finite(quantiles)
     assert_array_equal(*forecasts)
+
+
+def test_an_update_with_as_many_rows_as_columns_keeps_the_rows(make, y):
+    """A list of truth values as a key would be pandas' mask of the rows."""
+    both = pd.DataFrame({"first": y, "second": 1000 - y})
+    forecasts = []
+    for columns in (both.columns, pd.Index([True, False])):
+        series = both.set_axis(columns, axis=1)
+        forecaster = make(horizon=3).fit(series[:70])
+        forecaster.update(series[70:], update_params=False)
+        forecasts.append(forecaster.predict(fh=[1, 2]))
+        assert forecasts[-1].columns.equals(columns)
+    assert_array_equal(*forecasts)
+    assert list(forecasts[-1].index) == [y.index[-1] + 1, y.index[-1] + 2]
 
 
 # -- covariates ---------------------------------------------------------------------
