@@ -14,6 +14,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
+from lstm_forecasters.backend.features import fold_channels, unfold_channels
 from lstm_forecasters.backend.likelihoods import (
     Likelihood,
     PointLikelihood,
@@ -218,11 +219,18 @@ def _along_medians(
 def _along_paths(
     model: ForecastModel, batch: WindowBatch, n_blocks: int
 ) -> list[tuple[Likelihood, Tensor]]:
-    """Forecast block after block, each from sampled paths through those before."""
-    likelihood, n_windows = model.likelihood, len(batch.history)
+    """Forecast block after block, each from sampled paths through those before.
+
+    Channels that are forecast alone have the paths that they would have alone.
+    """
+    likelihood, n_channels = model.likelihood, batch.history.shape[2]
+    if model.layout.n_channels == 1:
+        batch = fold_channels(batch)
+    n_windows = len(batch.history)
     generator = Generator().manual_seed(0)
     blocks = walk(model, batch, n_blocks, n_paths=N_PATHS, generator=generator)
-    parts: list[tuple[Likelihood, Tensor]] = [(likelihood, next(blocks)[0])]
+    first = unfold_channels(next(blocks)[0], n_channels)
+    parts: list[tuple[Likelihood, Tensor]] = [(likelihood, first)]
     summary = QuantileLikelihood(PATH_LEVELS)
     levels = torch.tensor(PATH_LEVELS, dtype=torch.float64)
     inner = torch.arange(0.05, 1, 0.1, dtype=torch.float64)
@@ -230,7 +238,7 @@ def _along_paths(
         pool = likelihood.quantiles(parameters, inner)  # (B*paths, H, C, 10)
         pool = pool.unflatten(0, (n_windows, N_PATHS)).movedim(1, -1).flatten(3)
         quantiles = torch.quantile(pool, levels, dim=3).movedim(0, 3)
-        parts.append((summary, quantiles))
+        parts.append((summary, unfold_channels(quantiles, n_channels)))
     return parts
 
 
