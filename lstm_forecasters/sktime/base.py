@@ -476,15 +476,9 @@ class BaseLSTMForecaster(PersistentForecaster):
 
     def _predict(
         self, fh: ForecastingHorizon, X: pd.DataFrame | None = None
-    ) -> pd.DataFrame | pd.Series:
-        """Return point forecasts, one column for each of y.
-
-        Of a series they are one: sktime takes a sixth of the call to convert a frame.
-        """
+    ) -> pd.DataFrame:
+        """Return point forecasts, one column for each of y."""
         index, values = self._forecast(fh, X, Forecast.points, sample_paths=False)
-        if self._y_metadata["mtype"] == "pd.Series":
-            name = self._converter_store_y.get("name")
-            return pd.Series(values.ravel(), index, name=name)
         return _frame(values, index, self._context.columns)
 
     def _predict_quantiles(
