@@ -19,25 +19,29 @@ second season (half of the series of days, period 7, and hours, period 24)
     strength of the season. Of days, a year of 365 in one or two waves. The level is
     multiplied by a log-normal factor, median 0.6, sigma 0.6.
 trend (0.7 of all)
-    A slope of Student t (3 degrees of freedom) over the whole length. It changes 1.5
-    times on average, each time by N(0, 1).
-wandering slope (0.2)
+    A slope of Student t (3 degrees of freedom) over the whole length. In half of the
+    series it changes, 3 times on average, each time by N(0, 1).
+wandering slope (0.35)
     The slope is an autoregression, phi uniform from 0.8 to 1, with a deviation over the
-    whole length of log-normal, median 1, sigma 0.7.
+    whole length of log-normal, median 0.7, sigma 1.
 cycle (0.2)
-    A wave of log-uniform length from 8 to 200 steps, whose phase walks and whose size
-    is an autoregression; log-normal, median 0.5, sigma 0.7.
+    A wave of log-uniform length from 8 to 200 steps, which rises faster than it falls,
+    or slower, and is sharper above than below, or not. Its speed and its size are
+    autoregressions of phi 0.98; log-normal, median 0.35, sigma 1.
 random walk (0.5)
     Steps of Student t (4 degrees of freedom), times log-normal, median 0.15, sigma 0.8,
     times the root of 12 over the period, which is 0.5 to 2: a year's step is larger
     than an hour's.
 autoregression (all)
-    Of the first order, phi uniform from -0.3 to 0.95, deviation log-normal, median 0.3,
+    Of the first order, phi uniform from -0.3 to 0.98, deviation log-normal, median 0.3,
     sigma 0.8.
 level shifts (0.2, a second one in 0.1)
     N(0, 2), anywhere.
 holidays (0.1 of the series of days and hours)
     One day in 20 to 60, on which the level moves by the same N(0, 1.5).
+calm (0.3)
+    Wandering slope, random walk, autoregression and level shifts are 0.05 to 0.5 of
+    what they were.
 growth with the level (0.35)
     The exponential of the series, in which four deviations are 0.3 to 3.
 calendar (0.1 of the series of months)
@@ -49,9 +53,9 @@ intermittent demand (0.05)
 outliers (0.2)
     In 0.01 of the steps, Student t (2 degrees of freedom) times 3 deviations of the
     changes.
-missing values (0.15)
-    One to three stretches of up to a tenth of the series; in a third of these series
-    0.1 of all steps, too.
+missing values (0.2)
+    One to three stretches of up to a tenth of the series, or 0.02 to 0.5 of all steps,
+    or both.
 """
 
 from __future__ import annotations
@@ -103,13 +107,14 @@ def draw_series(
     ((3, 100), (3,))
     """
     periods = _periods(random, n_series)
-    values = _season(random, periods, n_steps)
-    values += _trend(random, n_series, n_steps)
-    values += _wandering(random, n_series, n_steps)
-    values += _cycle(random, n_series, n_steps)
+    values = _wandering(random, n_series, n_steps)
     values += _random_walk(random, periods, n_steps)
     values += _autoregression(random, n_series, n_steps)
     values += _level_shifts(random, n_series, n_steps)
+    values = _calmed(random, values)
+    values += _season(random, periods, n_steps)
+    values += _trend(random, n_series, n_steps)
+    values += _cycle(random, n_series, n_steps)
     values += _holidays(random, periods, n_steps)
     values = _grown(random, values)
     values = _by_calendar(random, values, periods)
@@ -216,7 +221,8 @@ def _trend(random: Generator, n_series: int, n_steps: int) -> np.ndarray:
     """Draw lines whose slope changes now and then."""
     slope = np.zeros((n_series, n_steps))
     slope[:, 0] = random.standard_t(3, n_series)
-    changes = random.random((n_series, n_steps)) < 1.5 / n_steps
+    changes = random.random((n_series, n_steps)) < 3 / n_steps
+    changes &= _chosen(random, n_series, 0.5)
     slope += changes * random.normal(size=(n_series, n_steps))
     lines = slope.cumsum(1).cumsum(1) / n_steps
     return lines * _chosen(random, n_series, 0.7)
@@ -225,8 +231,8 @@ def _trend(random: Generator, n_series: int, n_steps: int) -> np.ndarray:
 def _wandering(random: Generator, n_series: int, n_steps: int) -> np.ndarray:
     """Draw curves whose slope is an autoregression."""
     total = np.zeros((n_series, n_steps))
-    rows = _chosen(random, n_series, 0.2)[:, 0]
-    size = _log_normal(random, int(rows.sum()), 1.0, 0.7)
+    rows = _chosen(random, n_series, 0.35)[:, 0]
+    size = _log_normal(random, int(rows.sum()), 0.7, 1.0)
     slope = _remembered(random, random.uniform(0.8, 1.0, int(rows.sum())), n_steps)
     curve = slope.cumsum(1)
     spread = np.maximum(curve.std(1, keepdims=True), 1e-9)
@@ -240,11 +246,16 @@ def _cycle(random: Generator, n_series: int, n_steps: int) -> np.ndarray:
     rows = _chosen(random, n_series, 0.2)[:, 0]
     n_rows = int(rows.sum())
     length = np.exp(random.uniform(np.log(8), np.log(200), (n_rows, 1)))
-    noise = random.normal(size=(n_rows, n_steps)) * random.uniform(0, 1, (n_rows, 1))
-    phase = (1 + 0.5 * noise).cumsum(1) / length + random.random((n_rows, 1))
-    size = np.exp(0.5 * _remembered(random, np.full(n_rows, 0.98), n_steps))
-    strength = _log_normal(random, n_rows, 0.5, 0.7)
-    total[rows] = strength * size * np.sin(2 * np.pi * phase)
+    slowly = np.full(n_rows, 0.98)
+    change = 0.4 * random.random((n_rows, 1)) * _remembered(random, slowly, n_steps)
+    phase = np.exp(change).cumsum(1) / length + random.random((n_rows, 1))
+    angle = 2 * np.pi * phase
+    lean, edge = random.uniform(-0.8, 0.8, (2, n_rows, 1))
+    wave = np.exp(1.5 * edge * np.sin(angle + lean * np.sin(angle)))
+    wave = (wave - 1) / edge
+    size = np.exp(0.5 * _remembered(random, slowly, n_steps))
+    strength = _log_normal(random, n_rows, 0.35, 1.0)
+    total[rows] = strength * size * wave
     return total
 
 
@@ -269,7 +280,7 @@ def _random_walk(random: Generator, periods: np.ndarray, n_steps: int) -> np.nda
 
 def _autoregression(random: Generator, n_series: int, n_steps: int) -> np.ndarray:
     """Draw stationary noise with a memory of one step."""
-    noise = _remembered(random, random.uniform(-0.3, 0.95, n_series), n_steps)
+    noise = _remembered(random, random.uniform(-0.3, 0.98, n_series), n_steps)
     return noise * _log_normal(random, n_series, 0.3, 0.8)
 
 
@@ -281,6 +292,13 @@ def _level_shifts(random: Generator, n_series: int, n_steps: int) -> np.ndarray:
         size = 2 * random.normal(size=(n_series, 1)) * _chosen(random, n_series, share)
         total += size * (np.arange(n_steps) >= at)
     return total
+
+
+def _calmed(random: Generator, values: np.ndarray) -> np.ndarray:
+    """Make what wanders or jumps small in some series."""
+    n_series = len(values)
+    is_calm = _chosen(random, n_series, 0.3)
+    return values * np.where(is_calm, random.uniform(0.05, 0.5, (n_series, 1)), 1.0)
 
 
 def _holidays(random: Generator, periods: np.ndarray, n_steps: int) -> np.ndarray:
@@ -354,14 +372,15 @@ def _with_outliers(random: Generator, values: np.ndarray) -> np.ndarray:
 def _with_gaps(random: Generator, values: np.ndarray) -> np.ndarray:
     """Leave out stretches of some series, and single steps of a few."""
     n_series, n_steps = values.shape
-    chosen = _chosen(random, n_series, 0.15)
+    chosen = _chosen(random, n_series, 0.2)
     step = np.arange(n_steps)
     missing = np.zeros((n_series, n_steps), dtype=bool)
-    for share in (1.0, 0.5, 0.25):
+    for share in (0.7, 0.35, 0.2):
         first = random.integers(0, n_steps, (n_series, 1))
         length = random.integers(1, max(2, n_steps // 10), (n_series, 1))
         stretch = (step >= first) & (step < first + length)
         missing |= stretch & _chosen(random, n_series, share)
-    single = random.random((n_series, n_steps)) < 0.1
-    missing |= single & _chosen(random, n_series, 1 / 3)
+    single = random.random((n_series, n_steps))
+    single = single < random.uniform(0.02, 0.5, (n_series, 1))
+    missing |= single & _chosen(random, n_series, 0.5)
     return np.where(missing & chosen, np.nan, values)

@@ -71,7 +71,7 @@ def test_periods_are_as_frequent_as_said(synthetic, drawn):
 def test_parts_have_the_shares_that_are_said(drawn):
     values, _ = drawn
     missing = np.isnan(values).any(1)
-    assert missing.mean() == pytest.approx(0.15, abs=0.02)
+    assert missing.mean() == pytest.approx(0.184, abs=0.02)
     whole = (np.nan_to_num(values) % 1 == 0).all(1)
     assert whole.mean() == pytest.approx(0.12, abs=0.03)
     often_zero = (values == 0).mean(1) > 0.3
@@ -117,13 +117,42 @@ def test_weeks_and_years_stand_above_days(synthetic):
     assert np.quantile(changes[7], 0.75) > 0.01
 
 
-def test_slopes_and_cycles_are_in_a_fifth_of_the_series(synthetic):
-    for draw in (synthetic._wandering, synthetic._cycle):
+def test_slopes_and_cycles_have_their_shares_and_are_smooth(synthetic):
+    for draw, share in ((synthetic._wandering, 0.35), (synthetic._cycle, 0.2)):
         drawn = draw(np.random.default_rng(0), 2000, 200)
         is_there = drawn.any(1)
-        assert is_there.mean() == pytest.approx(0.2, abs=0.03)
+        assert is_there.mean() == pytest.approx(share, abs=0.03)
         jumps = np.abs(np.diff(drawn[is_there], axis=1)).max(1)
         assert np.median(jumps / np.ptp(drawn[is_there], axis=1)) < 0.3
+
+
+def test_slopes_of_half_of_the_trends_never_change(synthetic):
+    trend = synthetic._trend(np.random.default_rng(0), 4000, 200)
+    trend = trend[trend.any(1)]
+    assert len(trend) / 4000 == pytest.approx(0.7, abs=0.03)
+    bends = ~np.isclose(np.diff(trend, 2, axis=1), 0, atol=1e-9)
+    changing = bends.any(1)
+    assert changing.mean() == pytest.approx(0.5 * (1 - np.exp(-3)), abs=0.03)
+    assert bends[changing].sum(1).mean() == pytest.approx(3, abs=0.3)
+
+
+def test_calm_series_wander_less(synthetic):
+    calmed = synthetic._calmed(np.random.default_rng(0), np.ones((2000, 3)))
+    is_calm = calmed[:, 0] < 1
+    assert is_calm.mean() == pytest.approx(0.3, abs=0.03)
+    factors = calmed[is_calm]
+    assert (factors == factors[:, :1]).all()
+    assert (factors.min(), factors.max()) == pytest.approx((0.05, 0.5), abs=0.01)
+
+
+def test_gaps_are_stretches_or_scattered(synthetic):
+    values = synthetic._with_gaps(np.random.default_rng(0), np.ones((4000, 200)))
+    missing = np.isnan(values)
+    ends = (missing[:, 1:] != missing[:, :-1]).sum(1)
+    scattered = ends > 6  # more than three stretches have
+    assert scattered.mean() == pytest.approx(0.2 * 0.5 * 0.96, abs=0.02)
+    assert missing[scattered].mean(1).max() > 0.45
+    assert missing[~scattered].mean(1).max() < 0.35
 
 
 def test_steps_of_a_year_wander_further_than_those_of_an_hour(synthetic):
@@ -139,7 +168,7 @@ def test_noise_has_the_memory_of_its_coefficient(synthetic):
     noise = synthetic._autoregression(np.random.default_rng(0), 2000, 400)
     noise = noise / noise.std(1, keepdims=True)
     memory = (noise[:, 1:] * noise[:, :-1]).mean(1)
-    assert np.median(memory) == pytest.approx((-0.3 + 0.95) / 2, abs=0.05)
+    assert np.median(memory) == pytest.approx((-0.3 + 0.98) / 2, abs=0.05)
     assert np.quantile(memory, 0.99) > 0.9
     assert np.quantile(memory, 0.01) < -0.2
 
