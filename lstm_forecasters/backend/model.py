@@ -158,9 +158,7 @@ class ForecastModel(nn.Module):
             return self.likelihood.parameters(raw.float(), columns.frame.path)
 
     def forecast(
-        self,
-        batch: WindowBatch,
-        generator: Generator | None = None,
+        self, batch: WindowBatch, generator: Generator | None = None
     ) -> Tensor:
         """Return parameters (B, H, C, K) in the user's units.
 
