@@ -139,6 +139,7 @@ OF_BOTH = {
     "checkpoints_are_resumed": "a loaded model says that it was trained for 0 epochs",
     "fits_in_threads_are_like_the_serial_ones": GLOBAL_STATE,
     "nothing_is_printed_or_logged_unasked": "every fit and forecast is logged",
+    "samples_agree_with_the_parameters": "quantiles may cross",
 }
 OF_BLOCK = {
     "the_order_of_past_covariates_does_not_matter": NAMES,
@@ -149,7 +150,6 @@ OF_BLOCK = {
     "the_step_after_an_autoregression_is_forecast": (
         "the first step is forecast without the values after input step L - H"
     ),
-    "samples_agree_with_the_parameters": "quantiles may cross",
 }
 OF_RNN = {
     "past_covariates_are_learnt": NO_PAST,
@@ -205,8 +205,12 @@ EXPECTED_FAILURES = {
     **{("zero-shot", check): OF_ZERO_SHOT[check] for check in OF_ZERO_SHOT},
     **{("fine-tuned", check): OF_FINE_TUNED[check] for check in OF_FINE_TUNED},
 }
-LEFT_TO_CHANCE = {"fits_in_threads_are_like_the_serial_ones"}
-"""Failures that are not run: a race may end well."""
+LEFT_TO_CHANCE = {
+    "fits_in_threads_are_like_the_serial_ones",
+    "samples_agree_with_the_parameters",
+}
+"""Failures that are not run: a race may end well, and whether quantiles cross depends
+on the processor."""
 
 
 def items():
