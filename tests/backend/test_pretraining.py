@@ -126,6 +126,52 @@ def test_slopes_and_cycles_have_their_shares_and_are_smooth(synthetic):
         assert np.median(jumps / np.ptp(drawn[is_there], axis=1)) < 0.3
 
 
+PARTS = [
+    "season",
+    "trend",
+    "wandering",
+    "cycle",
+    "random_walk",
+    "autoregression",
+    "level_shifts",
+    "calmed",
+    "holidays",
+    "grown",
+    "by_calendar",
+    "counted",
+    "intermittent",
+    "with_outliers",
+    "with_gaps",
+]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_part_is_in_the_series(synthetic, monkeypatch, part):
+    whole, _ = synthetic.draw_series(np.random.default_rng(0), 1000, 60)
+    drawn = getattr(synthetic, f"_{part}")
+
+    def without(random, *given):
+        values = drawn(random, *given)
+        first = given[0]
+        return first if np.shape(first) == values.shape else np.zeros_like(values)
+
+    monkeypatch.setattr(synthetic, f"_{part}", without)
+    rest, _ = synthetic.draw_series(np.random.default_rng(0), 1000, 60)
+    assert not np.array_equal(whole, rest, equal_nan=True)
+
+
+def test_cycles_lean_to_both_sides_and_are_sharper_above_or_below(synthetic):
+    cycles = synthetic._cycle(np.random.default_rng(0), 4000, 400)
+    cycles = cycles[cycles.any(1)]
+    rising = (np.diff(cycles, axis=1) > 0).mean(1)
+    assert np.quantile(rising, 0.15) < 0.4
+    assert np.quantile(rising, 0.85) > 0.6
+    centred = (cycles - cycles.mean(1, keepdims=True)) / cycles.std(1, keepdims=True)
+    skewness = (centred**3).mean(1)
+    assert np.quantile(skewness, 0.15) < -0.5
+    assert np.quantile(skewness, 0.85) > 0.5
+
+
 def test_slopes_of_half_of_the_trends_never_change(synthetic):
     trend = synthetic._trend(np.random.default_rng(0), 4000, 200)
     trend = trend[trend.any(1)]
