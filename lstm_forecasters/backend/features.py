@@ -150,15 +150,23 @@ def assemble(
     """
     if layout.n_channels == 1:
         batch = fold_channels(batch)
-    lookback, steps = layout.lookback, layout.steps_written
+    lookback, now = layout.lookback, batch.history.shape[1]
+    device = batch.history.device
+    turn = torch.arange(1, layout.steps_written + 1, device=device)
+    ahead = turn + (layout.output_shift - 1)
     reference = Reference(
         lags=lags_of(batch.period, layout.references),
         shares=shares_of(batch.reference_errors),
     )
+    said = reference.at(
+        torch.cat([torch.arange(-lookback, 0, device=device), ahead]),
+        batch.history,
+        lookback + layout.longest_lag,
+    )
     frame = frame_windows(
         batch.history,
         batch.observed,
-        reference.path(batch.history, steps, layout.output_shift),
+        said,
         batch.scale_floor,
         batch.level,
         batch.spread,
@@ -166,22 +174,20 @@ def assemble(
         least_scale=layout.least_scale,
     )
     values = frame.normalise(batch.history)  # (B, W, C)
-    now = values.shape[1]
-    lagged = reference.lagged(values, lookback, layout.longest_lag)
-    n_past, n_future = len(layout.past_covariates), len(layout.future_covariates)
     history = [
         values[:, -lookback:].nan_to_num(),
         batch.observed[:, -lookback:],
-        lagged.nan_to_num(),
-        (~lagged.isnan()),
+        frame.path[:, :lookback],
+        ~said[:, :lookback].isnan(),
     ]
     unit = POSITION_UNIT if layout.reads_period else layout.horizon
-    position = torch.arange(1, steps + 1, device=values.device) / unit
-    position = (position / (1 + position)).expand(len(values), steps)[:, :, None]
-    horizon = [frame.path, position]
-    frame.path = frame.path[:, : layout.horizon]
+    position = (turn / (turn + unit)).expand(len(values), -1)[:, :, None]
+    horizon = [frame.path[:, lookback:], position]
+    frame.path = frame.path[:, lookback : lookback + layout.horizon]
     if layout.lags:
-        horizon += _some_seasons_back(values, batch.period, layout)
+        horizon += _some_seasons_back(values, batch.period, ahead, layout)
+    n_past, n_future = len(layout.past_covariates), len(layout.future_covariates)
+    n_known = n_past + n_future
     if n_past:
         history += _standardise(
             batch.past_covariates[:, now - lookback : now],
@@ -189,25 +195,28 @@ def assemble(
             scales[:n_past],
         )
     if n_future:
-        known = slice(n_past, n_past + n_future)
         future, mask = _standardise(
-            batch.future_covariates, means[known], scales[known]
+            batch.future_covariates, means[n_past:n_known], scales[n_past:n_known]
         )
         history += [future[:, now - lookback : now], mask[:, now - lookback : now]]
-        horizon += _ahead_of_reference(future, mask, reference, layout, now)
-    unchanging = slice(n_past + n_future, None)
+        horizon += _ahead_of_reference(future, mask, reference, layout, ahead)
     static = batch.static_covariates.flatten(1)
-    static = (static - means[unchanging]) / scales[unchanging]
+    if layout.static_covariates:
+        static, _ = _standardise(static, means[n_known:], scales[n_known:])
     if layout.reads_period:
         static = torch.cat([batch.period.double().log()[:, None], static], 1)
-    target = frame.normalise(batch.target)
+    target, weight = batch.target, batch.weight
+    if target.shape[1]:
+        target = frame.normalise(target)
+        weight = weight * (target.abs() <= LARGEST_TARGET)
+        target = target.clamp(-LARGEST_TARGET, LARGEST_TARGET)
     return NetworkInput(
-        history=torch.cat([column.float() for column in history], 2),
-        horizon=torch.cat([column.float() for column in horizon], 2),
-        static=static.nan_to_num().float(),
+        history=torch.cat(history, 2).float(),
+        horizon=torch.cat(horizon, 2).float(),
+        static=static.float(),
         frame=frame,
-        target=target.clamp(-LARGEST_TARGET, LARGEST_TARGET).float(),
-        weight=batch.weight * (target.abs() <= LARGEST_TARGET),
+        target=target.float(),
+        weight=weight,
     )
 
 
@@ -251,14 +260,13 @@ def unfold_channels(values: Tensor, n_channels: int) -> Tensor:
     return values.unflatten(0, (-1, n_channels)).squeeze(3).transpose(1, 2)
 
 
-def _some_seasons_back(values: Tensor, period: Tensor, layout: Layout) -> list[Tensor]:
-    """Return values (B, W, C) at the lags of each step, 0 where unseen, and a mask."""
+def _some_seasons_back(
+    values: Tensor, period: Tensor, ahead: Tensor, layout: Layout
+) -> list[Tensor]:
+    """Return values (B, W, C) at the lags of steps ahead, 0 if unseen, and a mask."""
     lags = lags_of(period, layout.lags)
-    unseen = max(0, layout.period * max(layout.lags) - values.shape[1])
-    padded = functional.pad(values, (0, 0, unseen, 0), value=torch.nan)
-    seen = seen_at(
-        lags, padded, padded.shape[1], layout.steps_written, layout.output_shift
-    )  # (B, R, H, C)
+    longest = layout.period * max(layout.lags)
+    seen = seen_at(lags, values, values.shape[1], ahead, longest)  # (B, R, H, C)
     seen = seen.movedim(1, 2).flatten(2)
     return [seen.nan_to_num(), ~seen.isnan()]
 
@@ -270,21 +278,20 @@ def _standardise(values: Tensor, means: Tensor, scales: Tensor) -> list[Tensor]:
 
 
 def _ahead_of_reference(
-    future: Tensor, mask: Tensor, reference: Reference, layout: Layout, now: int
+    future: Tensor, mask: Tensor, reference: Reference, layout: Layout, ahead: Tensor
 ) -> list[Tensor]:
     """Return future covariates, their change since the reference, and their mask.
 
     A forecast is a difference from what was seen at the reference, so what explains
     it is the difference of the covariates between the two time steps.
     """
-    shift, steps = layout.output_shift, layout.steps_written
-    beyond = max(0, now + shift + steps - future.shape[1])
+    now = layout.context
+    rows, end = now + ahead, now + layout.output_shift + layout.steps_written
+    beyond = max(0, end - future.shape[1])
     future = functional.pad(future, (0, 0, 0, beyond))
     mask = functional.pad(mask, (0, 0, 0, beyond))
-    ahead = slice(now + shift, now + shift + steps)
     shares = reference.shares.mean(1)[:, :, None, None]  # (B, R, 1, 1)
-    known = seen_at(reference.lags, mask, now, steps, shift) * mask[:, None, ahead]
-    seen = seen_at(reference.lags, future, now, steps, shift)
-    change = future[:, None, ahead] - seen
+    known = seen_at(reference.lags, mask, now, ahead) * mask[:, None, rows]
+    change = future[:, None, rows] - seen_at(reference.lags, future, now, ahead)
     change = (change * known * shares).sum(1)
-    return [future[:, ahead], change, mask[:, ahead]]
+    return [future[:, rows], change, mask[:, rows]]

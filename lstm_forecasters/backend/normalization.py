@@ -63,17 +63,18 @@ def frame_windows(
     ----------
     history, observed, scale_floor, level, spread : torch.Tensor
         As in ``WindowBatch``.
-    path : torch.Tensor of shape (B, H, C)
-        Reference forecast in the user's units, NaN where there is none.
+    path : torch.Tensor of shape (B, T, C)
+        Reference in the user's units, NaN where there is none: the last value then.
     lookback : int
         Last steps of the history, whose spread is the scale.
     least_scale : float, default=0.0
         Least scale in the user's units.
     """
     last = history[:, -1]  # (B, C), NaN where nothing was ever observed
-    center = torch.where(last.isnan(), level, last)
+    unknown = last.isnan()
+    center = torch.where(unknown, level, last)
     scale = _spread(history[:, -lookback:], observed[:, -lookback:])
-    scale = torch.where(last.isnan(), spread, scale)
+    scale = torch.where(unknown, spread, scale)
     scale = torch.maximum(scale, FLOOR_OF_CHANGE * scale_floor)
     scale = torch.maximum(scale, FLOOR_OF_LEVEL * center.abs())
     scale = scale.clamp_min(max(least_scale, torch.finfo(scale.dtype).tiny))
@@ -84,7 +85,7 @@ def frame_windows(
 def _spread(values: Tensor, observed: Tensor) -> Tensor:
     """Mean absolute deviation of the observed values from their mean, (B, C)."""
     count = observed.sum(1, dtype=values.dtype).clamp_min(1)
-    known = observed > 0
-    mean = torch.where(known, values, 0.0).sum(1) / count
-    deviation = torch.where(known, values - mean[:, None], 0.0).abs()
+    unseen = observed == 0
+    mean = values.masked_fill(unseen, 0.0).sum(1) / count
+    deviation = (values - mean[:, None]).abs().masked_fill(unseen, 0.0)
     return deviation.sum(1) / count

@@ -47,49 +47,37 @@ class Reference:
     lags: Tensor
     shares: Tensor
 
-    def path(self, history: Tensor, steps: int, output_shift: int) -> Tensor:
-        """Return the reference forecast (B, steps, C), the last value where unseen."""
-        ahead = torch.arange(output_shift, output_shift + steps, device=history.device)
-        now = history.shape[1]
-        path = self._blend(
-            [_take(history, now - lag + ahead % lag) for lag in self._each_lag()]
-        )
-        return torch.where(path.isnan(), history[:, -1:], path)
+    def at(self, steps: Tensor, history: Tensor, longest: int) -> Tensor:
+        """Return what the reference says of steps (S,), (B, S, C), NaN where unseen.
 
-    def lagged(self, values: Tensor, lookback: int, longest: int) -> Tensor:
-        """Return what the reference says of the lookback (B, L, C), NaN where unseen.
-
-        ``longest`` is the largest lag that any window has.
+        Step 0 is the first one after the cutoff, negative ones are of the history.
+        ``longest`` is how many steps before the cutoff are asked for at most.
         """
-        now = values.shape[1]
-        unseen = max(0, lookback + longest - now)
-        seen = functional.pad(values, (0, 0, unseen, 0), value=torch.nan)
-        steps = torch.arange(-lookback, 0, device=values.device) + now + unseen
-        return self._blend([_take(seen, steps - lag) for lag in self._each_lag()])
+        now = history.shape[1]
+        return self._blend(seen_at(self.lags, history, now, steps, longest))
 
-    def _each_lag(self) -> list[Tensor]:
-        """Return the lags as columns (B, 1), one for each reference."""
-        return list(self.lags.split(1, 1))
-
-    def _blend(self, parts: list[Tensor]) -> Tensor:
-        """Return the mean of the references (B, T, C) by their shares, NaN if none."""
-        if len(parts) == 1:
-            return parts[0]
-        values = torch.stack(parts, -1)  # (B, T, C, R)
-        shares = self.shares[:, None] * ~values.isnan()
-        return (values.nan_to_num() * shares).sum(-1) / shares.sum(-1)
+    def _blend(self, said: Tensor) -> Tensor:
+        """Return the mean over references (B, R, S, C) by their shares, NaN if none."""
+        if said.shape[1] == 1:
+            return said[:, 0]
+        shares = self.shares.mT[:, :, None] * ~said.isnan()  # (B, R, S, C)
+        return (said.nan_to_num() * shares).sum(1) / shares.sum(1)
 
 
 def seen_at(
-    lags: Tensor, values: Tensor, now: int, steps: int, output_shift: int
+    lags: Tensor, values: Tensor, now: int, steps: Tensor, longest: int = 0
 ) -> Tensor:
-    """Return values (B, T, Q) at what each of the lags (B, R) repeats.
+    """Return values (B, T, Q) at what lags (B, R) repeat at steps (S,), (B, R, S, Q).
 
-    They are (B, R, steps, Q), and ``now`` is the step that the horizon begins with.
+    ``now`` is the row of step 0, from which on a lag is repeated as often as needed.
+    Of up to ``longest`` rows before it, NaN stands for those that there are not.
     """
-    ahead = torch.arange(output_shift, output_shift + steps, device=values.device)
-    repeated = [_take(values, now - lag + ahead % lag) for lag in lags.split(1, 1)]
-    return torch.stack(repeated, 1)
+    unseen = max(0, longest - now)
+    if unseen:
+        values = functional.pad(values, (0, 0, unseen, 0), value=torch.nan)
+    lags = lags[:, :, None]
+    rows = now + unseen - lags + torch.where(steps < 0, steps, steps % lags)
+    return _take(values, rows.flatten(1)).unflatten(1, rows.shape[1:])
 
 
 def lags_of(period: Tensor, seasons: tuple[int, ...]) -> Tensor:
@@ -102,11 +90,9 @@ def shares_of(errors: Tensor) -> Tensor:
 
     An error that is not known is infinite; where none is, the first reference counts.
     """
-    fallback = torch.zeros_like(errors)
-    fallback[..., 1:] = torch.inf
-    errors = torch.where(errors.isinf().all(-1, keepdim=True), fallback, errors)
     least = errors.amin(-1, keepdim=True)
     weights = torch.where(errors > least, least / errors, 1.0) ** SHARPNESS
+    weights[..., 1:].mul_(least < torch.inf)  # only the first counts if none is known
     return weights / weights.sum(-1, keepdim=True)
 
 

@@ -268,10 +268,9 @@ class Windows:
         self._static = torch.from_numpy(np.ascontiguousarray(panel.static_covariates))
         self._periods = torch.from_numpy(periods.astype(np.int64))
         self._level, self._spread = torch.from_numpy(level), torch.from_numpy(spread)
-        self._history_steps = torch.arange(-layout.context, 0)
         self._target_steps = torch.arange(layout.output_shift, layout.reach)
         self._all_steps = torch.arange(-layout.context, ahead)
-        self._past_steps = self._history_steps if reach is None else self._all_steps
+        self._n_past_steps = layout.context + (0 if reach is None else reach)
 
     def __len__(self) -> int:
         """Return the number of series."""
@@ -307,8 +306,9 @@ class Windows:
         """
         layout = self.layout
         origin = torch.from_numpy(self._starts)[series] + steps  # (B,)
-        past = origin[:, None] + self._history_steps  # (B, W)
-        future = self._future[origin[:, None] + self._all_steps]  # (B, W + R, Q)
+        rows = origin[:, None] + self._all_steps  # (B, W + R)
+        past = rows[:, : layout.context]
+        future = self._future[rows]
         if ahead is not None:
             future = torch.cat([future[:, : layout.context], ahead], 1)
         history = self._pick(self._filled, past, channels)
@@ -321,21 +321,25 @@ class Windows:
         static = self._static[series]
         if channels is not None and static.ndim == 3:
             static = static[torch.arange(len(series)), channels]
-        n_target_steps = layout.horizon if with_target else 0
-        target = origin[:, None] + self._target_steps[:n_target_steps]  # (B, H)
+        observed = self._pick(self._observed, past, channels)
+        target, weight = history[:, :0], observed[:, :0]
+        if with_target:
+            aim = origin[:, None] + self._target_steps  # (B, H)
+            target = self._pick(self._filled, aim, channels).nan_to_num()
+            weight = self._pick(self._weights, aim, channels)  # 0 where only filled
         return WindowBatch(
             history=history,
-            observed=self._pick(self._observed, past, channels),
+            observed=observed,
             period=self._periods[series],
             reference_errors=errors,
             scale_floor=self._pick(self._floor, origin, channels),
             level=self._pick(self._level, series, channels),
             spread=self._pick(self._spread, series, channels),
-            past_covariates=self._past[origin[:, None] + self._past_steps],
+            past_covariates=self._past[rows[:, : self._n_past_steps]],
             future_covariates=future,
             static_covariates=static,
-            target=self._pick(self._filled, target, channels).nan_to_num(),
-            weight=self._pick(self._weights, target, channels),  # 0 where only filled
+            target=target,
+            weight=weight,
         )
 
     @staticmethod

@@ -451,26 +451,27 @@ class BaseLSTMForecaster(PersistentForecaster):
                 "begin at its first one."
             )
         ahead = covariates_ahead(context, X, steps)
-        parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-        rows, columns = np.nonzero(steps <= 0)
-        if len(rows):
-            fitted = forecast(model, windows, rows, origins[rows, columns], 1)
-            parts.append((rows, columns, read(fitted)[:, 0]))
-        rows, columns = np.nonzero(steps > 0)
-        if len(rows):
+        values = np.empty(0)
+        horizon = int(steps.max())
+        if horizon > 0:
             numbers, ends = windows.cutoffs()
             future = forecast(
                 model,
                 windows,
                 numbers,
                 ends,
-                int(steps.max()),
+                horizon,
                 ahead=ahead,
                 sample_paths=sample_paths,
             )
-            parts.append((rows, columns, read(future)[rows, steps[rows, columns] - 1]))
-        values = np.empty((*steps.shape, *parts[0][2].shape[1:]))
-        for rows, columns, found in parts:
+            values = read(future)[numbers[:, None], np.maximum(steps, 1) - 1]
+        past = steps <= 0
+        if past.any():
+            rows, columns = np.nonzero(past)
+            fitted = forecast(model, windows, rows, origins[rows, columns], 1)
+            found = read(fitted)[:, 0]
+            if horizon <= 0:
+                values = np.empty((*steps.shape, *found.shape[1:]))
             values[rows, columns] = found
         return context.index(steps), values
 

@@ -25,7 +25,7 @@ def frame_of(values, step=None, *, lookback=6, steps=5, period=3, shift=0):
     return frame_windows(
         batch.history,
         batch.observed,
-        reference.path(batch.history, steps, shift),
+        reference.at(torch.arange(shift, shift + steps), batch.history, 0),
         batch.scale_floor,
         batch.level,
         batch.spread,

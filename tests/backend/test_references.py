@@ -193,7 +193,8 @@ def test_the_path_blends_seasonal_naive_forecasts_and_repeats_them(shift):
     reference = Reference(
         lags=torch.tensor([[2, 6], [3, 9]]), shares=torch.from_numpy(shares)[:, None]
     )
-    found = reference.path(torch.from_numpy(values), 11, shift)[..., 0].numpy()
+    steps = torch.arange(shift, shift + 11)
+    found = reference.at(steps, torch.from_numpy(values), 0)[..., 0].numpy()
     for row, (short, long) in enumerate([(2, 6), (3, 9)]):
         naive = [
             np.resize(values[row, -lag:, 0], 13)[shift : shift + 11]
@@ -209,10 +210,9 @@ def test_what_one_reference_has_not_seen_the_others_say():
     reference = Reference(
         lags=torch.tensor([[1, 5]]), shares=torch.tensor([[[0.5, 0.5]]]).double()
     )
-    path = reference.path(values, 2, 0)[0, :, 0]
-    np.testing.assert_allclose(path, [6.0, (6 + 3) / 2])
-    lagged = reference.lagged(values, 6, 5)[0, :, 0]
-    np.testing.assert_allclose(lagged, [np.nan, np.nan, np.nan, 3, 4, 5])
+    said = reference.at(torch.arange(-6, 2), values, 6 + 5)[0, :, 0]
+    expected = [np.nan, np.nan, np.nan, 3, 4, 5, 6, (6 + 3) / 2]
+    np.testing.assert_allclose(said, expected)
 
 
 def test_the_lookback_is_met_by_what_the_references_said_of_it():
