@@ -207,11 +207,14 @@ class PretrainedLSTMModel(BaseLSTMModel):
         return int(self.model_params["fine_tune_steps"])
 
     def _measure(self, module: LSTMModule, panel: Panel, n_windows: int) -> None:
-        """Take location and scale of the covariates, and the learning rate."""
-        module.network.measure_covariates(panel)
+        """Take from the data what is not learnt step by step, and the learning rate."""
+        network = module.network
+        is_tuned = self.model_params["fine_tune_steps"] > 0
+        measure = network.measure if is_tuned else network.measure_covariates
+        measure(panel)
         if module.optimizer_cls is torch.optim.AdamW:
             n_values = int((~np.isnan(panel.values)).sum())
-            layout = module.network.layout
+            layout = network.layout
             rate = fine_tuning_rate(FINE_TUNING_RATE, layout, n_values)
             module.optimizer_kwargs = {"lr": rate, **module.optimizer_kwargs}
 

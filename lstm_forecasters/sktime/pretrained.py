@@ -181,7 +181,9 @@ class PretrainedLSTMForecaster(BaseLSTMForecaster):
             future_covariates=context.covariates.future,
         )
         model = adapted(pretrained_network(), layout, generator)
-        model.measure_covariates(context.panel())
+        is_tuned = self.fine_tune_steps > 0
+        measure = model.measure if is_tuned else model.measure_covariates
+        measure(context.panel())
         return model
 
     def _learn(

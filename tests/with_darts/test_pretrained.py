@@ -8,6 +8,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from lstm_forecasters.backend.pretrained import FINE_TUNING_RATE, pretrained_network
+from lstm_forecasters.backend.recipe import spread_correction
 from lstm_forecasters.darts import PretrainedLSTMModel
 from lstm_forecasters.errors import ParameterError
 
@@ -75,6 +76,17 @@ def test_short_series_are_learnt_from_slowly(monthly, given, rate):
     settings = {"fine_tune_steps": 1, "batch_size": 4, "optimizer_kwargs": given}
     model = PretrainedLSTMModel(24, 6, **settings).fit(monthly(60))
     assert model.model.optimizer_kwargs["lr"] == pytest.approx(rate)
+
+
+def test_intervals_are_widened_where_little_is_fine_tuned_on(monthly):
+    as_it_is, tuned = (
+        PretrainedLSTMModel(24, 6, fine_tune_steps=steps, batch_size=4)
+        .fit(monthly(60))
+        .network_.widening
+        for steps in (0, 1)
+    )
+    assert as_it_is == 1
+    assert tuned == spread_correction(60, horizon=6) > 1.1
 
 
 def test_patterns_say_what_is_fine_tuned(monthly):

@@ -10,6 +10,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from lstm_forecasters.backend.pretrained import FINE_TUNING_RATE, pretrained_network
+from lstm_forecasters.backend.recipe import spread_correction
 from lstm_forecasters.backend.training import Trainer
 from lstm_forecasters.sktime import PretrainedLSTMForecaster
 from tests.with_sktime.test_signatures import (
@@ -99,6 +100,15 @@ def test_short_series_are_learnt_from_slowly(monkeypatch, n_values, share):
     X = pd.DataFrame({"x": y})
     PretrainedLSTMForecaster(fine_tune_steps=1).fit(y, X)
     assert rates == pytest.approx([FINE_TUNING_RATE * share, FINE_TUNING_RATE])
+
+
+def test_intervals_are_widened_where_little_is_fine_tuned_on(y):
+    as_it_is, tuned = (
+        PretrainedLSTMForecaster(fine_tune_steps=steps).fit(y, fh=FH).network_.widening
+        for steps in (0, 1)
+    )
+    assert as_it_is == 1
+    assert tuned == spread_correction(len(y), horizon=12) > 1.1
 
 
 def test_every_parameter_is_documented_with_its_default():
