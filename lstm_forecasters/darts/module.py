@@ -83,7 +83,6 @@ class LSTMModule(PLForecastingModule):
         self.pred_seed = 0
         self.weight_decay = 0.0  # of a whole fit, where the user gives none
         self._epochs_trained = 0
-        self._has_trained = False  # in the epoch that is under way
         self._losses: list[Tensor] = []
         self._gradients: list[tuple[Tensor, ...]] = []
 
@@ -189,7 +188,6 @@ class LSTMModule(PLForecastingModule):
                 list(batch.split(size, n_members)), criterion, metrics
             )
         self._log_loss(loss, stage, len(batch.target))
-        self._has_trained |= stage is ModuleStage.TRAIN
         return loss
 
     def _loss(self, batch: TrainingBatch, criterion: Any, metrics: Any) -> Tensor:
@@ -284,19 +282,25 @@ class LSTMModule(PLForecastingModule):
 
     def on_fit_start(self) -> None:
         """Forget what an interrupted fit may have left."""
-        self._has_trained = False
         self._losses.clear()
         self._gradients.clear()
 
-    def on_train_epoch_end(self) -> None:
-        """Compute the metrics, and count.
+    def on_train_start(self) -> None:
+        """Go on from the end of an epoch with the next one.
 
-        Lightning resumes a training of some number of steps by an epoch without any.
+        Of a training of some number of steps Lightning would end that epoch again,
+        without a step and without the losses that callbacks watch.
         """
-        if self._has_trained:
-            super().on_train_epoch_end()
-            self._epochs_trained += 1
-            self._has_trained = False
+        loop = self.trainer.fit_loop
+        if loop.restarted_on_epoch_end:
+            loop.epoch_progress.increment_completed()
+            loop.epoch_loop.restarting = False
+            loop.on_iteration_done()
+
+    def on_train_epoch_end(self) -> None:
+        """Compute the metrics, and count."""
+        super().on_train_epoch_end()
+        self._epochs_trained += 1
 
     @property
     def epochs_trained(self) -> int:
