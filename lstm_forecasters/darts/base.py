@@ -495,7 +495,6 @@ class BaseLSTMModel(PersistentModel):
         is_watched = any(map(self.trainer_params.get, ("callbacks", "logger")))
         is_default = module.optimizer_cls is torch.optim.AdamW
         self._can_begin_again = trainer is None and is_default and not is_watched
-        module.train()  # Lightning leaves the mode in which it finds a module
         module.weight_decay = 0.0  # for what is trained on
         if is_new:
             self._measure(

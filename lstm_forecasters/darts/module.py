@@ -282,6 +282,7 @@ class LSTMModule(PLForecastingModule):
 
     def on_fit_start(self) -> None:
         """Forget what an interrupted fit may have left."""
+        self.train()  # Lightning leaves the mode in which it finds a module
         self._losses.clear()
         self._gradients.clear()
 

@@ -454,10 +454,30 @@ def test_the_best_and_the_last_checkpoint(small, monthly, folder, watcher):
     assert losses[0] <= losses[1] * 1.02
 
 
-@pytest.mark.filterwarnings(
+RESUMING = pytest.mark.filterwarnings(
     "ignore:.ModelCheckpoint.monitor='val_loss'.. could not find:UserWarning",
     "ignore:Checkpoint directory .* exists and is not empty:UserWarning",
 )
+
+
+def resumed_after(n_steps, monkeypatch, folder, given, make_model):
+    """Return a model as its last checkpoint has it, and the steps begun so far."""
+    steps, training_step = [], LSTMModule.training_step
+
+    def killed(self, *args):
+        steps.append(1)
+        if len(steps) == n_steps + 1:
+            raise RuntimeError("power cut")
+        return training_step(self, *args)
+
+    monkeypatch.setattr(LSTMModule, "training_step", killed)
+    with pytest.raises(RuntimeError, match="power cut"):
+        make_model().fit(**given)
+    place = "run", str(folder / "logs")
+    return StackedLSTMModel.load_from_checkpoint(*place, best=False), steps
+
+
+@RESUMING
 @pytest.mark.parametrize("with_validation", [False, True])
 @pytest.mark.parametrize("n_epochs_before", [1, 3])
 @pytest.mark.parametrize(
@@ -474,23 +494,58 @@ def test_a_run_that_was_killed_ends_where_it_would_have_ended(
         given["val_series"] = monthly(40, seed=1)
     whole = checkpointed(small, folder, model_name="whole", **limit).fit(**given)
 
-    steps, training_step = [], LSTMModule.training_step
-
-    def killed(self, *args):
-        steps.append(1)
-        if len(steps) == 3 * n_epochs_before + 2:
-            raise RuntimeError("power cut")
-        return training_step(self, *args)
-
-    monkeypatch.setattr(LSTMModule, "training_step", killed)
-    with pytest.raises(RuntimeError, match="power cut"):
-        checkpointed(small, folder, **limit).fit(**given)
-    resumed = StackedLSTMModel.load_from_checkpoint(
-        "run", str(folder / "logs"), best=False
+    resumed, steps = resumed_after(
+        3 * n_epochs_before + 1,
+        monkeypatch,
+        folder,
+        given,
+        lambda: checkpointed(small, folder, **limit),
     )
     assert resumed.epochs_trained == n_epochs_before
     resumed.fit(**given)
     assert len(steps) == 3 * 5 + 2
+    assert resumed.epochs_trained == 5
+    assert torch.equal(weights_of(resumed), weights_of(whole))
+
+
+@RESUMING
+@pytest.mark.parametrize("limit", ["epochs", "steps"])
+@pytest.mark.parametrize("watched", ["train_loss", "val_loss"])
+def test_a_run_that_was_killed_stops_early_where_it_would_have_stopped(
+    small, monthly, folder, monkeypatch, limit, watched
+):
+    given = {"series": monthly(), "val_series": monthly(40, seed=1)}
+
+    def make_model(name="run"):
+        stopping = EarlyStopping(watched, patience=2, min_delta=1e9)
+        kwargs = {} if limit == "epochs" else {"max_steps": 15}
+        n_epochs = 5 if limit == "epochs" else None
+        settings = with_trainer(small, stopping, **kwargs)
+        return checkpointed(settings, folder, model_name=name, n_epochs=n_epochs)
+
+    whole = make_model("whole").fit(**given)
+    assert whole.epochs_trained == 3
+    resumed, _ = resumed_after(7, monkeypatch, folder, given, make_model)
+    resumed.fit(**given)
+    assert resumed.epochs_trained == 3
+    assert torch.equal(weights_of(resumed), weights_of(whole))
+
+
+@RESUMING
+def test_a_run_that_was_killed_may_have_saved_before_the_end_of_an_epoch(
+    small, monthly, folder, monkeypatch
+):
+    """There Lightning saves after validations that do not come in every epoch."""
+    given = {"series": monthly(), "val_series": monthly(40, seed=1)}
+    settings = with_trainer(small, check_val_every_n_epoch=2)
+
+    def make_model(name="run"):
+        return checkpointed(settings, folder, model_name=name)
+
+    whole = make_model("whole").fit(**given)
+    resumed, steps = resumed_after(10, monkeypatch, folder, given, make_model)
+    resumed.fit(**given)
+    assert len(steps) == 11 + 3 * 3
     assert resumed.epochs_trained == 5
     assert torch.equal(weights_of(resumed), weights_of(whole))
 
