@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lstm_forecasters.errors import DataError
+
 __all__ = ["DISTRIBUTIONS", "empirical_distribution"]
 
 
@@ -42,6 +44,16 @@ def empirical_distribution(
     """Return the empirical distribution of equally likely values (rows, C, A)."""
     from skpro.distributions.empirical import Empirical
 
+    if columns.nlevels == 1 and columns.dtype == object:
+        # skpro looks names up by DataFrame.loc, to which these are other kinds of keys
+        odd = [name for name in columns if isinstance(name, bool | tuple)]
+        if odd:
+            raise DataError(
+                f"y has columns named {odd}, but skpro's empirical distribution, which "
+                "predict_proba and predict_var need here, takes no tuples, and truth "
+                "values only from an index of dtype bool. Name the columns by strings, "
+                "or call predict_quantiles or predict_interval."
+            )
     n_samples = samples.shape[2]
     repeated = index[np.tile(np.arange(len(index)), n_samples)]
     levels = [repeated.get_level_values(level) for level in range(index.nlevels)]

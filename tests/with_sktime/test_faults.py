@@ -4,6 +4,7 @@ What is refused stands in ``test_bad_input``; here is what has to work.
 """
 
 import copy
+import re
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from lstm_forecasters.errors import DataError
+from lstm_forecasters.sktime import VanillaLSTMForecaster
 
 
 @pytest.fixture
@@ -179,6 +181,56 @@ def test_names_need_not_be_strings(make, y, X, names):
         quantiles = forecaster.predict_quantiles(fh=[1], X=covariates[72:], alpha=0.1)
         assert_finite(quantiles)
     assert_array_equal(*forecasts)
+
+
+def vanilla(**settings):
+    """Return a small forecaster: distributions are made in the same way by all."""
+    return VanillaLSTMForecaster(
+        hidden_size=4, max_steps=5, horizon=3, random_state=3, **settings
+    )
+
+
+@pytest.mark.parametrize("kind", sorted(NAMES.keys() - {"tuples", "two levels"}))
+def test_distributions_have_the_names_of_y(y, kind):
+    """Not those of two levels, whose quantiles skpro cannot arrange."""
+    both = pd.DataFrame({"first": y, "second": 1000 - y})
+    quantiles = []
+    for columns in (both.columns, NAMES[kind]):
+        forecaster = vanilla().fit(both.set_axis(columns, axis=1))
+        found = forecaster.predict_proba(fh=[1, 5]).quantile([0.1, 0.5, 0.9])
+        assert list(found.columns.get_level_values(0).unique()) == list(columns)
+        quantiles.append(found)
+    assert_finite(quantiles[0])
+    assert_array_equal(*quantiles)
+
+
+ODD_NAMES = {
+    "tuples": (NAMES["tuples"], "[('a', 1), ('b', 2)]"),
+    "truth values and others": (pd.Index([True, "a"], dtype=object), "[True]"),
+    "truth values as objects": (pd.Index([True, False], dtype=object), "[True, False]"),
+}
+
+
+@pytest.mark.parametrize(("names", "odd"), ODD_NAMES.values(), ids=ODD_NAMES)
+def test_names_that_skpro_cannot_look_up(y, names, odd):
+    """They are refused where it would have to, and nowhere else."""
+    both = pd.DataFrame({"first": y, "second": 1000 - y})
+    series = both.set_axis(names, axis=1)
+    empirical, normal = (
+        vanilla(likelihood=likelihood).fit(series)
+        for likelihood in ("quantile", "normal")
+    )
+    message = rf"named {re.escape(odd)}, but skpro.*strings.*predict_quantiles"
+    for forecaster, fh in ((empirical, [1]), (normal, [1, 5])):
+        assert_finite(forecaster.predict_interval(fh=fh))
+        for method in (forecaster.predict_proba, forecaster.predict_var):
+            with pytest.raises(DataError, match=message):
+                method(fh=fh)
+    found = normal.predict_proba(fh=[1, 2])
+    expected = vanilla(likelihood="normal").fit(both).predict_proba(fh=[1, 2])
+    assert found.columns.equals(names)
+    assert_array_equal(found.mean(), expected.mean())
+    assert_array_equal(found.var(), expected.var())
 
 
 def test_an_update_with_as_many_rows_as_columns_keeps_the_rows(make, y):
