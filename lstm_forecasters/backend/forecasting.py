@@ -29,6 +29,9 @@ __all__ = ["Forecast", "forecast", "walk"]
 N_PATHS = 100
 """Sampled paths of each series, stratified."""
 
+N_LEVELS = 10
+"""Quantiles of the forecast of each path that are pooled, evenly spread together."""
+
 PATH_LEVELS = tuple((level + 0.5) / 99 for level in range(99))
 """Levels at which the forecasts of all paths are summarised."""
 
@@ -233,9 +236,12 @@ def _along_paths(
     parts: list[tuple[Likelihood, Tensor]] = [(likelihood, first)]
     summary = QuantileLikelihood(PATH_LEVELS)
     levels = torch.tensor(PATH_LEVELS, dtype=torch.float64)
-    inner = torch.arange(0.05, 1, 0.1, dtype=torch.float64)
+    inner = torch.arange(N_PATHS * N_LEVELS, dtype=torch.float64) + 0.5
+    inner = inner.view(N_LEVELS, N_PATHS).T / len(inner)  # each path has its own
+    inner = inner.repeat(n_windows, 1)[:, None, None]
     for parameters, _ in blocks:
-        pool = likelihood.quantiles(parameters, inner)  # (B*paths, H, C, 10)
+        shape = (*parameters.shape[:3], N_LEVELS)
+        pool = likelihood.quantiles(parameters, inner.expand(shape))
         pool = pool.unflatten(0, (n_windows, N_PATHS)).movedim(1, -1).flatten(3)
         quantiles = torch.quantile(pool, levels, dim=3).movedim(0, 3)
         parts.append((summary, unfold_channels(quantiles, n_channels)))

@@ -93,6 +93,27 @@ def test_paths_spread_beyond_the_trained_horizon():
     assert (growth > 1.15).all()
 
 
+@pytest.mark.parametrize("likelihood", ["quantile", "normal", "student_t"])
+def test_where_paths_agree_their_quantiles_are_those_of_the_network(likelihood):
+    """At all levels: of white noise, say, of which every block is forecast alike."""
+    layout = Layout(lookback=8, horizon=2)
+    model = make_model(layout, likelihood=likelihood)
+    windows = Windows(make_panel(*RANDOM.normal(size=(3, 20))), layout)
+    parameters = model.likelihood.parameters(
+        torch.zeros(1, 2, 1, model.likelihood.n_parameters), torch.zeros(1, 2, 1)
+    )
+
+    def alike(batch, generator):
+        return parameters.double().repeat(len(batch.history), 1, 1, 1)
+
+    model.forecast = alike
+    found = forecast(model, windows, *at_the_end(windows), 6, sample_paths=True)
+    levels = np.array([0.005, 0.025, 0.05, 0.1, 0.3, 0.5, 0.7, 0.9, 0.95, 0.975, 0.995])
+    quantiles = found.quantiles(levels)[:, :, 0]
+    expected = np.broadcast_to(quantiles[:, :1], quantiles[:, 2:].shape)
+    np.testing.assert_allclose(quantiles[:, 2:], expected, rtol=0.03, atol=0.01)
+
+
 def test_sampled_paths_do_not_depend_on_the_neighbours():
     series = [RANDOM.normal(size=n) for n in (20, 25, 18)]
     layout = Layout(lookback=5, horizon=3)
