@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
+import zlib
 from typing import Any
 
 import torch
@@ -398,7 +399,28 @@ class LSTMModule(PLForecastingModule):
             ]
             paths = torch.cat(parts, 1)[:, :n].unflatten(0, (-1, n_paths))
             found.append(paths.transpose(0, 1))
-        return torch.cat(found, 1)
+        paths = torch.cat(found, 1)
+        return paths if n_paths == 1 else self._shuffled(paths, windows.history)
+
+    def _shuffled(self, paths: Tensor, history: Tensor) -> Tensor:
+        """Put the paths (S, B, n, C) of each window in an order of its own.
+
+        All windows share the draws, but their samples are not to go together. The
+        order follows from the values of the window (B, W, C), so that it is the same
+        whatever stands beside them.
+        """
+        marks = [
+            sum(zlib.crc32(channel.tobytes()) for channel in window)
+            for window in history.transpose(1, 2).cpu().numpy()
+        ]
+        orders = [
+            torch.randperm(
+                len(paths), generator=Generator().manual_seed(self.pred_seed + mark)
+            )
+            for mark in marks
+        ]
+        order = torch.stack(orders, 1).to(paths.device)
+        return paths.take_along_dim(order[:, :, None, None], 0)
 
     def set_mc_dropout(self, active: bool) -> None:
         """Switch dropout on or off for forecasts."""

@@ -41,7 +41,10 @@ DISTRIBUTIONS: dict[str | None, Callable[..., Any]] = {
 def empirical_distribution(
     samples: np.ndarray, index: pd.Index, columns: pd.Index
 ) -> Any:
-    """Return the empirical distribution of equally likely values (rows, C, A)."""
+    """Return the empirical distribution of equally likely values (rows, C, A).
+
+    The columns' values stand in orders of their own: skpro draws one number for all.
+    """
     from skpro.distributions.empirical import Empirical
 
     if columns.nlevels == 1 and columns.dtype == object:
@@ -55,6 +58,10 @@ def empirical_distribution(
                 "or call predict_quantiles or predict_interval."
             )
     n_samples = samples.shape[2]
+    orders = [
+        np.random.default_rng(c).permutation(n_samples) for c in range(len(columns))
+    ]
+    samples = np.take_along_axis(samples, np.stack(orders)[None], 2)
     repeated = index[np.tile(np.arange(len(index)), n_samples)]
     levels = [repeated.get_level_values(level) for level in range(index.nlevels)]
     number = np.repeat(np.arange(n_samples), len(index))

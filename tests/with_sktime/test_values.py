@@ -174,7 +174,16 @@ def test_quantile_forecasts_become_199_evenly_spaced_quantiles(make, y):
     forecaster = make().fit(y, fh=[1, 2])
     values = forecaster.predict_proba().spl.to_numpy().reshape(199, 2)
     levels = list((np.arange(199) + 0.5) / 199)
-    assert_allclose(values.T, forecaster.predict_quantiles(alpha=levels))
+    expected = forecaster.predict_quantiles(alpha=levels)
+    assert_allclose(np.sort(values, axis=0).T, expected)
+
+
+def test_samples_of_two_columns_do_not_go_together(make, y):
+    both = pd.DataFrame({"first": y, "second": y**2})
+    distribution = make().fit(both, fh=[1, 2]).predict_proba()
+    samples = distribution.spl.to_numpy().reshape(199, 2, 2)  # (sample, step, column)
+    for step in samples.swapaxes(0, 1):
+        assert abs(np.corrcoef(step.T)[0, 1]) < 0.2
 
 
 def test_points_only_give_no_intervals(make, y):
