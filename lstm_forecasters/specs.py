@@ -12,6 +12,8 @@ import numbers
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from lstm_forecasters.errors import (
     ParameterError,
     ParameterTypeError,
@@ -33,10 +35,21 @@ __all__ = [
     "check_integer",
     "check_number",
     "check_positive",
+    "plain",
 ]
 
 LONG_SEASON = 24
 """Time steps of a season from which on it is read as a whole."""
+
+
+def plain(value: Any) -> Any:
+    """Return a parameter with numbers of numpy, in a dict too, as Python's own.
+
+    torch takes no others in places, and neither do files.
+    """
+    if isinstance(value, dict):
+        return {key: plain(one) for key, one in value.items()}
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def check_integer(name: str, value: object, minimum: int) -> int:

@@ -70,7 +70,7 @@ from lstm_forecasters.errors import (
     TrainingWarning,
 )
 from lstm_forecasters.seasons import season_of
-from lstm_forecasters.specs import Architecture, check_flag, check_integer
+from lstm_forecasters.specs import Architecture, check_flag, check_integer, plain
 
 __all__ = ["BaseLSTMModel"]
 
@@ -178,9 +178,11 @@ class BaseLSTMModel(PersistentModel):
         self, parameters: dict[str, Any], fixed: dict[str, Any] | None = None
     ) -> None:
         """Check and take up the constructor's arguments, and what a class has fixed."""
-        parameters = {**parameters, **(fixed or {})}
+        own = self.model_params  # of which darts keeps a copy
+        own.update(plain(own))
+        parameters = {**parameters, **own, **(fixed or {})}
         self._check_parameters(parameters)
-        taken = {**self.model_params, **(fixed or {})}
+        taken = {**own, **(fixed or {})}
         taken["work_dir"] = taken["work_dir"] or str(Path.cwd() / DEFAULT_DARTS_FOLDER)
         super().__init__(**self._extract_torch_model_params(**taken))
         if not parameters["show_warnings"]:

@@ -57,6 +57,7 @@ from lstm_forecasters.specs import (
     check_fraction,
     check_integer,
     check_positive,
+    plain,
 )
 
 __all__ = ["BaseLSTMForecaster", "largest_step"]
@@ -146,25 +147,26 @@ class BaseLSTMForecaster(PersistentForecaster):
     def _spec(self) -> Architecture:
         """Return the architecture with this forecaster's settings."""
         names = [field.name for field in dataclasses.fields(self.architecture)]
-        return self.architecture(**{name: getattr(self, name) for name in names})
+        return self.architecture(**{name: plain(getattr(self, name)) for name in names})
 
     def _recipe(self) -> Recipe:
         """Return the training recipe of a new network."""
         return Recipe(
-            max_steps=self.max_steps,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            validation_fraction=self.validation_fraction,
-            patience=self.patience,
+            max_steps=plain(self.max_steps),
+            batch_size=plain(self.batch_size),
+            learning_rate=plain(self.learning_rate),
+            validation_fraction=plain(self.validation_fraction),
+            patience=plain(self.patience),
             precision=self.precision,
         )
 
     def _recipe_of_more(self, n_steps: int) -> Recipe:
         """Return the recipe for training on, which leaves what was learnt."""
+        recipe = self._recipe()
         return dataclasses.replace(
-            self._recipe(),
+            recipe,
             max_steps=n_steps,
-            learning_rate=self.learning_rate * FINE_TUNING_RATE,
+            learning_rate=recipe.learning_rate * FINE_TUNING_RATE,
             weight_decay=0.0,
         )
 
@@ -176,7 +178,7 @@ class BaseLSTMForecaster(PersistentForecaster):
         if seed is None:
             generator.seed()
         else:
-            generator.manual_seed(seed)
+            generator.manual_seed(plain(seed))
         return generator
 
     def _check_parameters(self) -> None:
@@ -265,7 +267,7 @@ class BaseLSTMForecaster(PersistentForecaster):
             )
         if self.fine_tune_steps == 0:
             return self._adopt(model, context)
-        recipe = self._recipe_of_more(self.fine_tune_steps)
+        recipe = self._recipe_of_more(plain(self.fine_tune_steps))
         return self._train(model, context, recipe, self._generator())
 
     def _pretrain(
@@ -314,12 +316,12 @@ class BaseLSTMForecaster(PersistentForecaster):
         longest = int(lengths.max())
         period = self._period(context)
         horizon = (
-            self.horizon
+            plain(self.horizon)
             or largest_step(fh, context)
             or (period if period > 1 else DEFAULT_HORIZON)
         )
         layout = Layout(
-            lookback=self.window_length
+            lookback=plain(self.window_length)
             or min(
                 default_lookback(period, horizon, int(lengths.sum()), longest), longest
             ),

@@ -24,7 +24,7 @@ from lstm_forecasters.backend.pretrained import (
 from lstm_forecasters.backend.recipe import Recipe
 from lstm_forecasters.sktime.base import BaseLSTMForecaster, largest_step
 from lstm_forecasters.sktime.context import Context
-from lstm_forecasters.specs import Architecture, PretrainedLSTM
+from lstm_forecasters.specs import Architecture, PretrainedLSTM, plain
 
 __all__ = ["PretrainedLSTMForecaster"]
 
@@ -175,8 +175,8 @@ class PretrainedLSTMForecaster(BaseLSTMForecaster):
         seasons = 2 if self.window_length is None else 1
         layout = layout_of(
             period,
-            self.horizon or min(largest_step(fh, context) or HORIZON, HORIZON),
-            max(self.window_length or LOOKBACK, seasons * period),
+            plain(self.horizon) or min(largest_step(fh, context) or HORIZON, HORIZON),
+            max(plain(self.window_length) or LOOKBACK, seasons * period),
             past_covariates=context.covariates.past,
             future_covariates=context.covariates.future,
         )

@@ -20,6 +20,7 @@ from lstm_forecasters.backend.windows import Layout
 from lstm_forecasters.errors import FileFormatError, ParameterTypeError
 from lstm_forecasters.sktime.context import Context, Covariates, Series
 from lstm_forecasters.sktime.timegrid import TimeGrid
+from lstm_forecasters.specs import plain
 
 __all__ = ["dump_state", "read_saved", "restore_state", "zip_saved"]
 
@@ -42,7 +43,7 @@ def dump_state(forecaster: BaseForecaster, *, keep_context: bool) -> Archive:
     extra: dict[str, Any] = {
         "ecosystem": "sktime",
         "parameters": {
-            name: os.fspath(value) if isinstance(value, os.PathLike) else value
+            name: os.fspath(value) if isinstance(value, os.PathLike) else plain(value)
             for name, value in forecaster.get_params(deep=False).items()
         },
         "networks": held,

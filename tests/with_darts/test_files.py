@@ -1,6 +1,7 @@
 """One safe file for a trained network, and darts' own files."""
 
 import copy
+import inspect
 import json
 import pickle
 import subprocess
@@ -395,3 +396,39 @@ def test_saved_files_hold_the_network_once(trained, tmp_path):
     series = trained.training_series.values().nbytes
     assert sizes["model.pt"] < series + 30_000
     assert sizes["model.pt.ckpt"] > weights
+
+
+NUMBERS = {
+    "input_chunk_length": np.int64(12),
+    "output_chunk_length": np.int64(6),
+    "output_chunk_shift": np.int64(1),
+    "season_length": np.int64(6),
+    "hidden_size": np.int32(4),
+    "segment_length": np.int64(2),
+    "joint_channels": np.bool_(True),
+    "n_members": np.int8(2),
+    "batch_size": np.int64(16),
+    "n_epochs": np.int64(2),
+    "fine_tune_steps": np.int64(2),
+    "random_state": np.int64(3),
+    "optimizer_kwargs": {"lr": np.float32(2**-8)},
+}
+"""Parameters as grids of numpy hold them."""
+
+
+@pytest.mark.parametrize("model_class", [VanillaLSTMModel, PretrainedLSTMModel])
+def test_numbers_of_numpy_are_those_of_python(model_class, monthly, path, tmp_path):
+    """In every use, and in files."""
+    known = inspect.signature(model_class.__init__).parameters
+    given = {name: value for name, value in NUMBERS.items() if name in known}
+    rate = given.pop("optimizer_kwargs")
+    own = {name: value.item() for name, value in given.items()}
+    model = model_class(**given, optimizer_kwargs=rate).fit(monthly())
+    expected = model_class(**own, optimizer_kwargs={"lr": 2**-8}).fit(monthly())
+    assert_same_forecasts(model, expected, 5)
+    assert type(rate["lr"]) is np.float32
+    model.to_file(path)
+    model.save(str(tmp_path / "model.pt"))
+    loaded = model_class.load(str(tmp_path / "model.pt"))
+    assert_same_forecasts(loaded, expected, 5)
+    assert_same_forecasts(model_class.from_file(path), expected, 5, series=monthly())

@@ -120,3 +120,43 @@ def test_an_unfitted_forecaster_can_be_saved(unfitted):
     other = load(unfitted.save())
     assert other.get_params() == unfitted.get_params()
     assert other.state == "new"
+
+
+NUMBERS = {
+    "window_length": np.int64(14),
+    "horizon": np.int32(3),
+    "sp": np.int64(12),
+    "hidden_size": np.int32(4),
+    "segment_length": np.int64(2),
+    "n_members": np.int8(2),
+    "joint_channels": np.bool_(True),
+    "max_steps": np.int64(12),
+    "fine_tune_steps": np.int64(2),
+    "batch_size": np.int16(8),
+    "learning_rate": np.float32(2**-8),
+    "validation_fraction": np.float64(0.25),
+    "patience": np.uint8(3),
+    "random_state": np.int64(3),
+}
+"""Parameters as grids of numpy hold them."""
+
+
+def test_numbers_of_numpy_are_those_of_python(unfitted, y, tmp_path):
+    """In every use, and in files; ``get_params`` gives what was passed."""
+    known = unfitted.get_param_names()
+    given = {name: value for name, value in NUMBERS.items() if name in known}
+    own = {name: value.item() for name, value in given.items()}
+    checkpoint = tmp_path / "checkpoint"
+    forecaster = type(unfitted)(**given, checkpoint=checkpoint)
+    expected = type(unfitted)(**own, checkpoint=checkpoint)
+    for one in (forecaster, expected):
+        one.fit(y[:60], fh=[1, 2, 5])
+        one.update(y[60:], update_params=True)
+    assert_equal(forecaster.predict(), expected.predict())
+    kept = forecaster.get_params()
+    assert all(kept[name] is value for name, value in given.items())
+    for way in WAYS:
+        twin = way(forecaster, tmp_path)
+        assert_equal(twin.predict(), expected.predict())
+        read = twin.get_params()
+        assert {name: read[name] for name in own} == own
