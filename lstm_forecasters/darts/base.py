@@ -249,11 +249,6 @@ class BaseLSTMModel(PersistentModel):
         """Static covariates are read."""
         return True
 
-    @property
-    def min_input_chunk_length(self) -> int:
-        """Least length of a series: the rest of the window is masked."""
-        return 1
-
     # -- data ---------------------------------------------------------------------
 
     def _setup_for_fit_from_dataset(self, **kwargs: Any) -> Any:

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torchmetrics
 from darts import TimeSeries, concatenate
+from darts.models import BlockRNNModel, ConformalNaiveModel
 from darts.utils.likelihood_models.torch import (
     GaussianLikelihood,
     LaplaceLikelihood,
@@ -78,6 +79,72 @@ def test_a_backtest_does_not_depend_on_the_order_of_the_components(small, pair):
         for one in (pair, pair[["high", "low"]])
     ]
     assert errors[0] == pytest.approx(errors[1], rel=1e-6)
+
+
+@pytest.fixture
+def late(monthly):
+    """A series without its first value, and a covariate that begins later."""
+    values = monthly().values()
+    values[0] = np.nan
+    later = monthly(seed=5)[11:]
+    return {"series": monthly().with_values(values), "past_covariates": later}
+
+
+@pytest.mark.filterwarnings("ignore:'pin_memory'")
+@pytest.mark.parametrize("kind", ["series", "past_covariates"])
+def test_historical_forecasts_begin_where_those_of_darts_do(make, monthly, late, kind):
+    theirs = BlockRNNModel(
+        12,
+        6,
+        n_epochs=1,
+        pl_trainer_kwargs={
+            "accelerator": "cpu",
+            "logger": False,
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+        },
+    )
+    whole = {"series": monthly(), kind: monthly()}
+    given = {**whole, kind: late[kind]}
+    found, expected = (
+        model.fit(**whole).historical_forecasts(
+            **given, retrain=False, forecast_horizon=6, stride=20
+        )
+        for model in (make(), theirs)
+    )
+    assert found.time_index.equals(expected.time_index)
+    assert not np.isnan(found.values()).any()
+
+
+def test_the_first_retraining_has_a_whole_window_and_its_targets(
+    model_class, small, monthly
+):
+    series = monthly()
+    found = model_class(**small).historical_forecasts(
+        series, forecast_horizon=6, stride=40, last_points_only=False
+    )
+    expected = model_class(**small).fit(series[:18]).predict(6)
+    assert found[0].time_index.equals(expected.time_index)
+    np.testing.assert_allclose(found[0].values(), expected.values(), rtol=1e-6)
+
+
+def test_conformal_intervals_are_of_whole_windows(make, late):
+    series = late["series"]
+    model = make().fit(series)
+    found, expected = (
+        ConformalNaiveModel(model, quantiles=[0.1, 0.5, 0.9], **settings).predict(
+            6, series=series, predict_likelihood_parameters=True
+        )
+        for settings in ({}, {"cal_length": N_STEPS - 12 - 6 + 1})
+    )
+    np.testing.assert_allclose(found.values(), expected.values(), rtol=1e-6)
+
+
+def test_a_series_shorter_than_a_window_has_no_historical_forecasts(make, monthly):
+    model = make().fit(monthly()[:10])
+    assert len(model.predict(3, series=monthly()[:1])) == 3
+    with pytest.raises(ValueError, match="input time index requirements"):
+        model.historical_forecasts(monthly()[:10], retrain=False)
 
 
 def test_the_latest_complete_windows_are_kept(small, pair):
