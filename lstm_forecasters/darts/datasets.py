@@ -127,11 +127,13 @@ class SeriesList:
                     f"sample_weight has {weights.shape[1]} components, but the series "
                     f"have {shape[1]}. Pass one for all, or one for each."
                 )
-            weights = np.nan_to_num(np.broadcast_to(weights, shape))
+            weights = np.where(np.isnan(weights), 0.0, weights)
+            weights = np.broadcast_to(weights, shape)
             if (weights < 0).any():
                 raise DataError(
                     f"sample_weight must not be negative, got {weights.min():.6g}."
                 )
+            _check_size("sample_weight", weights, starts)
             if not weights.any():
                 raise DataError(
                     "sample_weight is 0 or NaN everywhere: there is nothing to learn "
@@ -142,19 +144,11 @@ class SeriesList:
             for name in ("past_covariates", "future_covariates")
             if (given := getattr(self, name)) is not None
         }
-        arrays = {"target": values, **covariates}
-        for name, array in arrays.items():
-            too_large = np.abs(array) > LARGEST_VALUE
-            if too_large.any():
-                row, column = np.argwhere(too_large)[0]
-                number = int(np.searchsorted(starts, row, side="right")) - 1
-                value = array[row, column]
-                what = "an infinite value" if np.isinf(value) else f"the value {value}"
-                raise DataError(
-                    f"{name} of series {number} has {what}. Replace it, by NaN if it "
-                    f"is unknown; the largest magnitude is {LARGEST_VALUE:g}."
-                )
         static = self.static()
+        _check_size("target", values, starts)
+        for name, array in covariates.items():
+            _check_size(name, array, starts)
+        _check_size("static_covariates", static, np.arange(len(static)))
         if layout.n_channels > 1 or static.shape[1] == 1:
             static = static.reshape(len(static), -1)
         return Panel(
@@ -209,6 +203,20 @@ class SeriesList:
                         f"{series.start_time() + step * series.freq}, but they go from "
                         f"{one.start_time()} to {one.end_time()}. {ADVICE_ON_SPAN}"
                     )
+
+
+def _check_size(name: str, array: np.ndarray, starts: np.ndarray) -> None:
+    """Refuse values that are too large, in an array with some first row per series."""
+    too_large = np.abs(array) > LARGEST_VALUE
+    if too_large.any():
+        place = tuple(np.argwhere(too_large)[0])
+        number = int(np.searchsorted(starts, place[0], side="right")) - 1
+        value = array[place]
+        what = "an infinite value" if np.isinf(value) else f"the value {value}"
+        raise DataError(
+            f"{name} of series {number} has {what}. Replace it, by NaN if it is "
+            f"unknown; the largest magnitude is {LARGEST_VALUE:g}."
+        )
 
 
 def _values_of(series: TimeSeries) -> np.ndarray:

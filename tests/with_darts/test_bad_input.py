@@ -258,6 +258,14 @@ def test_the_series_with_an_infinite_value_is_named(new, monthly):
         new().fit([monthly(), monthly(), spoilt, monthly()])
 
 
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_infinite_static_covariates_are_refused(new, monthly, static, value):
+    given = [static(monthly(), size=2.0), static(monthly(), size=value)]
+    message = "static_covariates of series 1 has an infinite value. Replace it, by NaN"
+    with pytest.raises(DataError, match=message):
+        new().fit(given)
+
+
 def test_an_empty_list_is_refused(new):
     with pytest.raises(ValueError, match=r"empty|at least one"):
         new().fit([])
@@ -383,6 +391,24 @@ def test_negative_weights_are_refused(new, monthly):
         new().fit(monthly(), sample_weight=weight)
 
 
+def test_infinite_weights_are_refused(new, monthly):
+    weights = [monthly(), with_value(monthly(), 20, np.inf)]
+    message = "sample_weight of series 1 has an infinite value. Replace it"
+    with pytest.raises(DataError, match=message):
+        new().fit([monthly(), monthly()], sample_weight=weights)
+
+
+def test_missing_weights_count_as_zero(small, monthly):
+    forecasts = [
+        VanillaLSTMModel(**small)
+        .fit(monthly(), sample_weight=with_value(monthly(), 40, value))
+        .predict(6)
+        .values()
+        for value in (np.nan, 0.0)
+    ]
+    assert_array_equal(*forecasts)
+
+
 def test_weights_must_cover_the_targets(new, monthly):
     for weight in (monthly()[:50], monthly()[20:]):
         with pytest.raises(ValueError, match=r"weights? of series 0 must cover"):
@@ -455,6 +481,10 @@ PREDICTIONS = {
     "infinite": (
         {"series": lambda s: with_value(s, 45, np.inf)},
         r"target of series 0 has an infinite value",
+    ),
+    "infinite-static": (
+        {"series": lambda s: with_static(s, size=2.0, share=-np.inf)},
+        r"static_covariates of series 0 has an infinite value",
     ),
     "infinite-future": (
         {"future_covariates": lambda s: with_value(s, 52, np.inf)},
