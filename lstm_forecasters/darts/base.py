@@ -121,6 +121,16 @@ def _losing_nothing(method: Callable[..., Any]) -> Callable[..., Any]:
     return kept
 
 
+def _end_epochs_with_the_steps(params: dict[str, Any]) -> None:
+    """Let the trainer's last step end its epoch if it is the only one.
+
+    Otherwise Lightning would not validate where there are fewer steps than batches.
+    """
+    if "val_check_interval" not in params:
+        n_batches = params["max_steps"] * params.get("accumulate_grad_batches", 1)
+        params.setdefault("limit_train_batches", n_batches)
+
+
 def _is_finite(module: LSTMModule) -> bool:
     """Return whether a network has not diverged."""
     return all(bool(one.isfinite().all()) for one in module.network.parameters())
@@ -575,7 +585,9 @@ class BaseLSTMModel(PersistentModel):
         if epochs is None:
             params["max_epochs"] = -1
             if params.get("max_time") is None:
-                params.setdefault("max_steps", self._step_budget or default_steps(0))
+                n_steps = self._step_budget or default_steps(0)
+                if params.setdefault("max_steps", n_steps) > 0:
+                    _end_epochs_with_the_steps(params)
         with quietly(verbose):
             fresh: pl.Trainer = self._init_trainer(params, max_epochs=epochs)
         return fresh

@@ -20,7 +20,11 @@ from torch import nn
 from torchmetrics import MeanAbsoluteError, MetricCollection, R2Score
 
 from lstm_forecasters.backend.recipe import Recipe, default_steps, schedule
-from lstm_forecasters.darts import StackedLSTMModel, VanillaLSTMModel
+from lstm_forecasters.darts import (
+    PretrainedLSTMModel,
+    StackedLSTMModel,
+    VanillaLSTMModel,
+)
 from lstm_forecasters.darts.module import LSTMModule
 from lstm_forecasters.errors import TrainingError, TrainingWarning
 
@@ -218,6 +222,37 @@ def test_the_trainer_may_limit_steps(small, monthly, n_steps):
     settings = {**with_trainer(small, max_steps=n_steps), "n_epochs": None}
     model = VanillaLSTMModel(**settings).fit(monthly())
     assert model.trainer.global_step == n_steps
+
+
+@pytest.mark.parametrize("n_accumulated", [1, 2])
+def test_steps_of_less_than_an_epoch_end_with_a_validation(
+    small, monthly, n_accumulated
+):
+    """And at the same weights as without one."""
+    small = {**small, "n_epochs": None, "batch_size": 4}
+    limits = {"max_steps": 3, "accumulate_grad_batches": n_accumulated}
+    stopping = EarlyStopping("val_loss")
+    model = VanillaLSTMModel(**with_trainer(small, stopping, **limits))
+    model.fit(monthly(), val_series=monthly(seed=1))
+    assert model.trainer.global_step == 3
+    assert model.epochs_trained == 1
+    assert stopping.best_score == model.trainer.callback_metrics["val_loss"]
+    for limit in ({}, {"limit_train_batches": 1.0}):
+        plain = VanillaLSTMModel(**with_trainer(small, **limits, **limit))
+        plain.fit(monthly())
+        assert torch.equal(weights_of(plain), weights_of(model))
+
+
+@pytest.mark.parametrize(
+    ("limit", "n_epochs"),
+    [({"limit_train_batches": 1}, 3), ({"val_check_interval": 5}, 1)],
+)
+def test_what_the_user_says_of_epochs_prevails(small, monthly, limit, n_epochs):
+    settings = with_trainer({**small, "batch_size": 4}, max_steps=3, **limit)
+    model = VanillaLSTMModel(**{**settings, "n_epochs": None})
+    model.fit(monthly(), val_series=monthly(seed=1))
+    assert model.trainer.global_step == 3
+    assert model.epochs_trained == n_epochs
 
 
 def test_the_trainer_may_limit_epochs(small, monthly):
@@ -555,6 +590,17 @@ def test_the_best_network_is_loaded_at_the_end(small, monthly, folder):
     model.fit(monthly(), val_series=monthly(40, seed=1), load_best=True)
     best = StackedLSTMModel.load_from_checkpoint("run", str(folder / "logs"), best=True)
     assert torch.equal(weights_of(model), weights_of(best))
+
+
+def test_the_best_network_of_less_than_an_epoch_is_loaded(monthly, folder):
+    place = {"model_name": "run", "work_dir": str(folder / "logs")}
+    model = PretrainedLSTMModel(
+        12, 6, fine_tune_steps=2, batch_size=4, save_checkpoints=True, **place
+    )
+    model.fit(monthly(), val_series=monthly(40, seed=1), load_best=True)
+    best = PretrainedLSTMModel.load_from_checkpoint(**place, best=True)
+    assert torch.equal(weights_of(model), weights_of(best))
+    assert model.epochs_trained == 1
 
 
 def test_nothing_is_written_unless_it_is_to_be_saved(make, monthly, folder):
