@@ -669,7 +669,10 @@ class BaseLSTMModel(PersistentModel):
             dataset=dataset,
             trainer=trainer,
             batch_size=batch_size,
-            dataloader_kwargs=self._loader_kwargs(dataset, dataloader_kwargs),
+            dataloader_kwargs={
+                **self._loader_kwargs(dataset, dataloader_kwargs),
+                "drop_last": False,  # as Lightning has it: every series is forecast
+            },
             **kwargs,
         )
         setup["model"].pred_seed = (

@@ -5,7 +5,7 @@ import copy
 import pytest
 import pytorch_lightning as pl
 import torch
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from pytorch_lightning import Callback
 
 from lstm_forecasters.darts import StackedLSTMModel, VanillaLSTMModel
@@ -65,6 +65,17 @@ def test_forecasts_equal_those_of_a_trainer(small, monthly, plain, way):
         assert one.dtype == other.dtype
         assert one.time_index.equals(other.time_index)
         assert one.components.equals(other.components)
+
+
+@pytest.mark.parametrize("batch_size", [2, 16])
+def test_no_series_is_dropped(small, monthly, plain, batch_size):
+    model = VanillaLSTMModel(**small).fit(monthly())
+    series = [monthly(50, seed=seed) for seed in range(3)]
+    kwargs = {"batch_size": batch_size, "drop_last": True}
+    found = model.predict(3, series, dataloader_kwargs=kwargs)
+    assert len(plain) == 1
+    for one, other in zip(found, model.predict(3, series), strict=True):
+        assert_allclose(one.values(), other.values(), rtol=1e-6)
 
 
 def test_a_fit_without_settings_needs_no_trainer_in_forecasts(small, monthly, plain):
