@@ -12,6 +12,7 @@ SEASONS = {
     "D": 7,
     "B": 5,
     "h": 24,
+    "bh": 8,
     "min": 60,
     "s": 60,
 }
@@ -19,7 +20,10 @@ SEASONS = {
 
 ALIASES = {"YE": "Y", "YS": "Y", "BYE": "Y", "BYS": "Y", "QE": "Q", "QS": "Q"}
 ALIASES |= {"BQE": "Q", "BQS": "Q", "ME": "M", "MS": "M", "BME": "M", "BMS": "M"}
-ALIASES |= {"C": "B", "bh": "h", "cbh": "h"}
+ALIASES |= {"C": "B", "cbh": "bh"}
+
+LONGER = {"s": (60, "min"), "min": (60, "h"), "h": (24, "D"), "D": (7, "W")}
+"""How many of a frequency are one of another."""
 
 MINUTES_OF_DAY = 24 * 60
 
@@ -36,9 +40,10 @@ def season_of(name: str, multiple: int = 1) -> int:
     """
     name = name.split("-")[0]
     name = ALIASES.get(name, name)
+    while name in LONGER and multiple % LONGER[name][0] == 0:
+        number, name = LONGER[name]
+        multiple //= number
     season = SEASONS.get(name, 1)
-    if multiple == 1:
-        return season
-    if name == "min":
-        return MINUTES_OF_DAY // multiple
+    if name == "min" and multiple > 1:
+        season = MINUTES_OF_DAY
     return season // multiple if season % multiple == 0 else 1

@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
+from pandas.tseries.frequencies import to_offset
 from sktime.forecasting.base import ForecastingHorizon
 
+from lstm_forecasters.seasons import season_of
 from lstm_forecasters.sktime import VanillaLSTMForecaster
 from lstm_forecasters.sktime.timegrid import TimeGrid
 
@@ -150,6 +152,54 @@ def test_the_season_follows_the_frequency(small, seasonal, freq, n_steps, season
         given = VanillaLSTMForecaster(**settings, sp=season, horizon=6).fit(series)
         inferred = VanillaLSTMForecaster(**settings, horizon=6).fit(series)
         assert_array_equal(given.predict(fh=STEPS[1:]), inferred.predict(fh=STEPS[1:]))
+
+
+@pytest.mark.parametrize(
+    ("freq", "season"),
+    [
+        ("W-SUN", 52),
+        ("7D", 52),
+        ("168h", 52),
+        ("2W", 26),
+        ("D", 7),
+        ("24h", 7),
+        ("1440min", 7),
+        ("86400s", 7),
+        ("2D", 1),
+        ("2880min", 1),
+        ("1500min", 1),
+        ("60min", 24),
+        ("3600s", 24),
+        ("360min", 4),
+        ("5h", 1),
+        ("2min", 720),
+        ("90min", 16),
+        ("7min", 1),
+        ("60s", 60),
+        ("120s", 720),
+        ("30s", 2),
+        ("7s", 1),
+        ("bh", 8),
+        ("cbh", 8),
+        ("2bh", 4),
+        ("C", 5),
+        ("3MS", 4),
+        ("12ME", 1),
+        ("10ms", 1),
+    ],
+)
+def test_frequencies_of_one_length_have_the_season_of_that_length(freq, season):
+    """In whole time steps, or none."""
+    offset = to_offset(freq)
+    assert season_of(offset.rule_code, offset.n) == season
+
+
+@pytest.mark.parametrize("freq", ["1500min", "2880min"])
+def test_time_steps_beyond_a_day_are_forecast(make, y, freq):
+    series = y.set_axis(pd.date_range("2000", periods=len(y), freq=freq))
+    forecaster = make(horizon=3).fit(series, fh=[1, 5])
+    assert forecaster.network_.layout.period == 1
+    assert np.isfinite(forecaster.predict()).all()
 
 
 def test_containers_of_one_series_give_the_same_numbers(make, y):
