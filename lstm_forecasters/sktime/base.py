@@ -66,25 +66,27 @@ DEFAULT_HORIZON = 12
 SHARE_OF_STEPS_IN_UPDATE = 0.1
 FINE_TUNING_RATE = 0.1
 N_EMPIRICAL = 199
-KEPT_ON_ERROR = ("_fh", "_cutoff", "_y_metadata", "_y_mtype_last_seen")
+KEPT_ON_ERROR = {"_fh", "_cutoff", "_y_metadata", "_y_mtype_last_seen"}
+KEPT_ON_ERROR |= {"network_", "_context", "_windows"}
 
 
 def _keeping_state(method: Callable[..., Any]) -> Callable[..., Any]:
     """Return a method that, when it raises an error, leaves the forecaster as it was.
 
     sktime's own methods note the horizon, the cutoff and the type of the data before
-    the forecaster has seen whether it can use them.
+    the forecaster has seen whether it can use them, and a forecast may fail after an
+    update that did not.
     """
 
     @functools.wraps(method)
     def kept(self: BaseLSTMForecaster, *args: Any, **kwargs: Any) -> Any:
-        before = {key: getattr(self, key, None) for key in KEPT_ON_ERROR}
+        state = self.__dict__
+        before = {key: state[key] for key in KEPT_ON_ERROR & state.keys()}
         converter = copy.copy(self._converter_store_y)
         try:
             return method(self, *args, **kwargs)
         except Exception:
-            for key, value in before.items():
-                setattr(self, key, value)
+            state.update(before)
             self._converter_store_y = converter
             raise
 
@@ -131,6 +133,7 @@ class BaseLSTMForecaster(PersistentForecaster):
     predict_var = _keeping_state(BaseForecaster.predict_var)
     predict_proba = _keeping_state(BaseForecaster.predict_proba)
     update = _keeping_state(BaseForecaster.update)
+    update_predict_single = _keeping_state(BaseForecaster.update_predict_single)
 
     def _set_parameters(self, parameters: dict[str, Any]) -> None:
         """Store the constructor's arguments, as sktime demands, and do nothing else."""
@@ -415,6 +418,17 @@ class BaseLSTMForecaster(PersistentForecaster):
         steps = max(1, round(SHARE_OF_STEPS_IN_UPDATE * steps))
         recipe = self._recipe_of_more(steps)
         return self._train(model, context, recipe, self._generator())
+
+    def _update_predict_single(
+        self,
+        y: pd.DataFrame,
+        fh: ForecastingHorizon,
+        X: pd.DataFrame | None = None,
+        update_params: bool = True,
+    ) -> pd.DataFrame:
+        """Update and forecast: sktime's own would take y's container for a frame."""
+        self._update(y, X, update_params)
+        return self._predict(fh, X)
 
     def _set_cutoff_from_y(self, y: pd.DataFrame) -> None:
         """Set the cutoff, with the frequency that a relative horizon needs."""

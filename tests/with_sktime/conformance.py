@@ -1272,6 +1272,21 @@ def check_silent_by_default_and_no_files(make, y, capfd, tmp_path, monkeypatch):
     assert "loss=" in output.err
 
 
+@conformance
+@pytest.mark.parametrize("update_params", [False, True])
+def check_update_and_predict_in_one_are_those_in_two(make, y, X, update_params):
+    """In the container of y, then and later."""
+    one, two = (make(horizon=6).fit(y[:60], X[:60], fh=[1, 2, 8]) for _ in range(2))
+    for end in (64, 66):
+        new, known = y[end - 4 : end], X[end - 4 : end + 8]
+        found = one.update_predict_single(new, X=known, update_params=update_params)
+        two.update(new, X=known, update_params=update_params)
+        assert isinstance(found, pd.Series)
+        pd.testing.assert_series_equal(found, two.predict(X=known))
+        pd.testing.assert_series_equal(one.predict(X=known), found)
+        assert one.cutoff.equals(two.cutoff)
+
+
 REFUSED = {
     "points without X": lambda one, y, X: one.predict(fh=[4, 5]),
     "points with too few X": lambda one, y, X: one.predict(fh=[4, 5], X=X[60:61]),
@@ -1288,6 +1303,12 @@ REFUSED = {
     "an update with a gap": lambda one, y, X: one.update(without(y[60:], 4), X[60:72]),
     "an update with a column more": lambda one, y, X: one.update(
         y[60:].to_frame().assign(more=1.0), X[60:72]
+    ),
+    "an infinite update before a forecast": lambda one, y, X: one.update_predict_single(
+        replaced(y[60:], 1, np.inf), X=X[60:]
+    ),
+    "a forecast with too few X after an update": lambda one, y, X: (
+        one.update_predict_single(y[60:], X=X[60:73])
     ),
     "an update on another time axis": lambda one, y, X: one.update(
         y[60:].reset_index(drop=True), X[60:72]

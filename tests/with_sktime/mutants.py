@@ -852,3 +852,16 @@ class NotesTheHorizonOfARefusedForecast(VanillaLSTMForecaster):
 )
 class MovesItsCutoffInARefusedUpdate(VanillaLSTMForecaster):
     update = BaseForecaster.update
+
+
+@caught_by(
+    "a_refused_call_leaves_the_forecaster_as_it_was",
+    refused="a forecast with too few X after an update",
+)
+class KeepsTheUpdateOfARefusedForecast(VanillaLSTMForecaster):
+    update_predict_single = BaseForecaster.update_predict_single
+
+
+@caught_by("update_and_predict_in_one_are_those_in_two", update_params=False)
+class AnswersWithAFrame(VanillaLSTMForecaster):
+    _update_predict_single = BaseForecaster._update_predict_single
