@@ -575,16 +575,18 @@ class BaseLSTMForecaster(PersistentForecaster):
 
 def _steps(fh: ForecastingHorizon, context: Context) -> np.ndarray:
     """Return the steps of a horizon from each series' cutoff, (I, n)."""
-    times = fh.to_pandas()
-    n_series = len(context.series)
+    times, grid, cutoffs = fh.to_pandas(), context.grid, context.cutoffs
+    if isinstance(times, pd.TimedeltaIndex):
+        after = [grid.positions_after(int(cutoff), times) for cutoff in cutoffs]
+        return np.stack(after) - cutoffs[:, None]
     if fh.is_relative:
         if not pd.api.types.is_integer_dtype(times.dtype):
             raise ParameterTypeError(
-                f"a relative fh must hold integer steps, got {times!r}. Pass integers, "
-                "or absolute time stamps with is_relative=False."
+                f"a relative fh must hold integer steps or timedeltas, got {times!r}. "
+                "Pass these, or absolute time stamps with is_relative=False."
             )
-        return np.tile(times.to_numpy(dtype=np.int64), (n_series, 1))
-    return context.grid.positions(times)[None] - context.cutoffs[:, None]
+        return np.tile(times.to_numpy(dtype=np.int64), (len(cutoffs), 1))
+    return grid.positions(times)[None] - cutoffs[:, None]
 
 
 def largest_step(fh: ForecastingHorizon | None, context: Context) -> int:

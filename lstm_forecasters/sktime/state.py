@@ -171,6 +171,9 @@ def _dump_index(index: pd.Index) -> dict[str, Any]:
             "tz": None if index.tz is None else str(index.tz),
             "name": name,
         }
+    if isinstance(index, pd.TimedeltaIndex):
+        values = [value.isoformat() for value in index]
+        return {"kind": "timedelta", "values": values, "name": name}
     return {"kind": "plain", "values": index.tolist(), "name": name}
 
 
@@ -189,6 +192,8 @@ def _load_index(data: dict[str, Any]) -> pd.Index:
             times = times.tz_convert(data["tz"])
         times = times.as_unit(data["unit"]).rename(data["name"])
         return pd.DatetimeIndex(times, freq=data["freq"])
+    if kind == "timedelta":
+        return pd.TimedeltaIndex(data["values"], name=data["name"])
     return pd.Index(data["values"], name=data["name"])
 
 

@@ -114,7 +114,11 @@ class TimeGrid:
         if isinstance(self.anchor, pd.Period):
             if not isinstance(times, pd.PeriodIndex) or times.freq != self.offset:
                 raise self._off_grid(times, times[0])
-            return (times.asi8 - self.anchor.ordinal) // self.offset.n
+            units = times.asi8 - self.anchor.ordinal
+            between = units % self.offset.n > 0
+            if between.any():
+                raise self._off_grid(times, times[between][0])
+            return units // self.offset.n
         if not isinstance(times, pd.DatetimeIndex) or str(times.tz) != str(
             self.anchor.tz
         ):
@@ -130,6 +134,21 @@ class TimeGrid:
         if (found < 0).any():
             raise self._off_grid(times, unique[int(np.argmax(found < 0))])
         return found[codes].astype(np.int64) - len(behind)
+
+    def positions_after(self, position: int, delays: pd.TimedeltaIndex) -> np.ndarray:
+        """Return the positions of what lies some time after one of them, int64.
+
+        Raises
+        ------
+        DataError
+            If it does not lie on the grid.
+        """
+        start = self.index(np.array([position]))[0]
+        try:
+            times = start + delays
+        except TypeError as error:  # integers, and months and the like
+            raise self._off_grid(delays, delays[0]) from error
+        return self.positions(times)
 
     def _off_grid(self, times: pd.Index, time: Any) -> DataError:
         """Return the error for a time stamp beside the grid."""

@@ -300,6 +300,41 @@ def test_horizons_off_the_time_axis_are_refused(make, y, stamps):
         forecaster.predict(fh=times)
 
 
+@pytest.mark.parametrize(
+    ("freq", "days", "received"),
+    [
+        ("D", 1.5, r"2000-03-13 12:00.*frequency D\."),
+        ("MS", 20, r"2005-12-21 .*frequency MS\."),
+        ("M", 31, r"Timedelta\('31 days.*frequency ME?\."),
+        ("2D", 1, r"Period\('2000-05-23'.*frequency 2D\."),
+        (None, 1, r"Timedelta\('1 days.*has integers\."),
+    ],
+)
+def test_timedeltas_off_the_time_axis_are_refused(make, y, freq, days, received):
+    if freq in ("D", "MS"):
+        y = y.set_axis(pd.date_range("2000-01-01", periods=72, freq=freq))
+    elif freq is None:
+        y = y.reset_index(drop=True)
+    else:
+        y = y.set_axis(pd.period_range("2000-01-01", periods=72, freq=freq))
+    delays = pd.to_timedelta([days], unit="D")
+    forecaster = make(horizon=6).fit(y)
+    with pytest.raises(DataError, match=received):
+        forecaster.predict(fh=delays)
+    with pytest.raises(DataError, match="does not lie on the time axis"):
+        make().fit(y, fh=delays)
+
+
+def test_periods_between_time_steps_of_several_are_refused(make, y):
+    y = y.set_axis(pd.period_range("2000-01-01", periods=72, freq="2D"))
+    forecaster = make(horizon=6).fit(y)
+    between = pd.PeriodIndex(["2000-05-24", "2000-05-27"], freq="2D")
+    with pytest.raises(
+        DataError, match=r"Period\('2000-05-2.*not lie on the time axis"
+    ):
+        forecaster.predict(fh=between)
+
+
 def test_horizons_before_the_series_are_refused(make, y):
     forecaster = make(horizon=6).fit(y)
     assert np.isfinite(forecaster.predict(fh=[-71])).all()

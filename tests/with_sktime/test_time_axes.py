@@ -202,6 +202,35 @@ def test_time_steps_beyond_a_day_are_forecast(make, y, freq):
     assert np.isfinite(forecaster.predict()).all()
 
 
+@pytest.mark.parametrize(
+    ("kind", "length"),
+    [("days", "1D"), ("half hours", "30min"), ("hours as periods", "1h")],
+)
+def test_timedeltas_from_the_cutoff_are_steps(make, values, kind, length, tmp_path):
+    """Before and after an update, and in a file."""
+    series = pd.Series(values, index=INDEXES[kind](len(values)))
+    delays = pd.Timedelta(length) * np.array(STEPS)
+    by_time = make(horizon=6).fit(series[:72], fh=pd.TimedeltaIndex(delays))
+    by_steps = make(horizon=6).fit(series[:72], fh=STEPS)
+    for one in (by_time, by_steps):
+        one.update(series[72:], update_params=False)
+    by_time.to_file(tmp_path / "file", keep_context=True)
+    twin = type(by_time).from_file(tmp_path / "file")
+    for one in (by_time, twin):
+        pd.testing.assert_series_equal(one.predict(), by_steps.predict())
+    if by_time.get_tag("capability:pred_int"):
+        found, expected = (one.predict_interval() for one in (by_time, by_steps))
+        pd.testing.assert_frame_equal(found, expected)
+
+
+def test_timedeltas_are_from_the_cutoff_of_each_series(make, y):
+    days = y.set_axis(INDEXES["days"](len(y))).to_frame()
+    both = pd.concat({"b": days[:60], "a": days[10:50]}, names=["shop", "day"])
+    forecaster = make(horizon=3).fit(both)
+    found = forecaster.predict(fh=pd.to_timedelta([-1, 2, 5], unit="D"))
+    pd.testing.assert_frame_equal(found, forecaster.predict(fh=[-1, 2, 5]))
+
+
 def test_containers_of_one_series_give_the_same_numbers(make, y):
     """Series, frames and arrays, each answered in kind."""
     forecasts = {}
