@@ -417,9 +417,12 @@ def covariates_ahead(
         one, step_ahead = wanted_series[short][0], wanted[short][0]
         position = context.cutoffs[one] + steps[one, step_ahead]
         time = _label(context, int(one), int(position))
+        of_arrays = " An array counts from 0: pass it from the first time step of y on."
         raise CovariateError(
-            f"X has no row for {time}, which is to be forecast. Pass the "
+            f"X has no row for {time}, which is to be forecast. X is matched by its "
+            f"index, which reaches from {times.min()} to {times.max()}. Pass the "
             f"known-future covariates {names} for every time step of the horizon."
+            f"{of_arrays if context.grid.offset is None else ''}"
         )
     return ahead
 

@@ -210,8 +210,19 @@ def test_missing_covariates_are_refused(with_X, X):
         with_X.predict(fh=[1, 2], X=X[72:73])
     with pytest.raises(CovariateError, match=r"no row for 2006-05.*forecast"):
         with_X.predict(fh=[2, 5], X=X[72:76])
-    with pytest.raises(CovariateError, match=r"no row for 2006-01"):
+    match = r"no row for 2006-01.*index, .*from 2000-01 to 2005-12.*of the horizon\.$"
+    with pytest.raises(CovariateError, match=match):
         with_X.predict(fh=[1], X=X[:72])
+
+
+def test_an_array_of_covariates_counts_from_the_first_time_step(make, y, X):
+    """As y does: one for the horizon alone is refused."""
+    y, X = y.to_numpy(), X.to_numpy()
+    forecaster = make(horizon=6).fit(y, X[:72])
+    match = r"no row for 72, .*from 0 to 1\. .*An array counts from 0: pass it from"
+    with pytest.raises(CovariateError, match=match):
+        forecaster.predict(fh=[1, 2], X=X[72:74])
+    assert np.isfinite(forecaster.predict(fh=[1, 2], X=X[:74])).all()
 
 
 def test_covariates_on_another_time_axis_are_refused(with_X, X):
