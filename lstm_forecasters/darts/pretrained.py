@@ -53,7 +53,7 @@ class PretrainedLSTMModel(BaseLSTMModel):
     fine_tune_steps : int, default=0
         Optimiser steps by which ``fit`` adapts the weights to the series and to their
         covariates, which have no effect before. 0 forecasts with the weights as they
-        are.
+        are. Intervals are widened where there are few values to fine-tune on.
     torch_metrics : torchmetrics.Metric, MetricCollection or None, default=None
         Metrics of the medians in the series' own units, logged after every epoch.
     optimizer_cls : type, default=torch.optim.AdamW

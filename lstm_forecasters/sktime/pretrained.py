@@ -60,7 +60,9 @@ class PretrainedLSTMForecaster(BaseLSTMForecaster):
         fine-tuning, no column of ``X`` has an effect.
     fine_tune_steps : int, default=0
         Optimiser steps by which ``fit`` adapts the weights to the series and to ``X``,
-        from a pristine copy. 0 forecasts with the weights as they are.
+        from a pristine copy, and ``pretrain`` to those of a panel. 0 forecasts with
+        the weights as they are, and ``pretrain`` leaves them so. Intervals are widened
+        where there are few values to fine-tune on.
     batch_size : int or None, default=None
         Windows of each optimiser step; a column has its own. ``None`` grows them with
         the data, from 16 to 64.
