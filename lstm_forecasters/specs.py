@@ -12,8 +12,6 @@ import numbers
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
 from lstm_forecasters.errors import (
     ParameterError,
     ParameterTypeError,
@@ -49,7 +47,9 @@ def plain(value: Any) -> Any:
     """
     if isinstance(value, dict):
         return {key: plain(one) for key, one in value.items()}
-    return value.item() if isinstance(value, np.generic) else value
+    is_numpy = type(value).__module__ == "numpy"
+    is_number = is_numpy and getattr(value, "shape", None) == ()
+    return value.item() if is_number else value
 
 
 def check_integer(name: str, value: object, minimum: int) -> int:
