@@ -4,26 +4,32 @@ A series is a sum of parts, each of which a share of the series has. Units are
 arbitrary, since networks read windows in units of their own; what matters is how large
 the parts are beside one another. All series of a call are drawn together.
 
+pace (all)
+    Time steps of a while, log-uniform from 36 to 384, however long the series is. What
+    changes slowly or seldom does so by the while.
+
 season (all)
     Period 1, 4, 7, 12, 24, 48, 52, 96, 168 or any from 2 to 60, as often as ``PERIODS``
     has it.
 profile (periods above 1)
     Half: one to four waves, the k-th of N(0, 1) / k. Half: N(0, 1) for each step of
     the season, smoothed over up to a quarter of it. Both with a deviation of 1. In 0.3
-    of the series it turns into another one, drawn alike, along a line or in a walk.
+    of the series it turns into another one, drawn alike, along a line or in a walk, by
+    an angle of N(0, 1) in a while.
 strength of the season
     Log-normal, median 1, sigma 0.8; in half of the series it grows or falls by up to
-    2.5 times. Nothing in 0.12 of the series, whose period is a label only.
+    2.5 times in a while. Nothing in 0.12 of the series, whose period is a label only.
 second season (half of the series of days, period 7, and hours, period 24)
     Of hours, a week: N(0, 1) a day for the level, and exp(0.3 N(0, 1)) a day for the
     strength of the season. Of days, a year of 365 in one or two waves. The level is
     multiplied by a log-normal factor, median 0.6, sigma 0.6.
 trend (0.7 of all)
-    A slope of Student t (3 degrees of freedom) over the whole length. In half of the
-    series it changes, 3 times on average, each time by N(0, 1).
+    A slope of Student t (3 degrees of freedom) times log-normal, median 1, sigma 0.8,
+    in a while. In half of the series it changes, 3 times in a while on average, each
+    time by N(0, 1).
 wandering slope (0.35)
-    The slope is an autoregression, phi uniform from 0.8 to 1, with a deviation over the
-    whole length of log-normal, median 0.7, sigma 1.
+    The slope is an autoregression, phi uniform from 0.8 to 1, with a deviation within a
+    while of log-normal, median 0.7, sigma 1.
 cycle (0.2)
     A wave of log-uniform length from 8 to 200 steps, which rises faster than it falls,
     or slower, and is sharper above than below, or not. Its speed and its size are
@@ -35,15 +41,19 @@ random walk (0.5)
 autoregression (all)
     Of the first order, phi uniform from -0.3 to 0.98, deviation log-normal, median 0.3,
     sigma 0.8.
-level shifts (0.2, a second one in 0.1)
-    N(0, 2), anywhere.
+level shifts (0.3)
+    N(0, 2), one in a while on average.
+shocks (0.35)
+    N(0, 2), one in a while on average, which fade with a memory of log-uniform 2 to 30
+    steps.
 holidays (0.1 of the series of days and hours)
     One day in 20 to 60, on which the level moves by the same N(0, 1.5).
 calm (0.3)
     Wandering slope, random walk, autoregression and level shifts are 0.05 to 0.5 of
     what they were.
 growth with the level (0.35)
-    The exponential of the series, in which four deviations are 0.3 to 3.
+    The exponential of the series, in which four deviations are 0.3 to 3. Of those that
+    fall, 0.6 are turned upside down before: what grows rises more often.
 calendar (0.1 of the series of months)
     Lifted above zero and multiplied by the days of the month over their mean.
 counts (0.08)
@@ -78,6 +88,9 @@ PERIODS = {
 }
 """How often a period is drawn; the rest is any from 2 to 60."""
 
+LONGEST_WHILE = 384
+"""Slowest pace of a series, in time steps."""
+
 DAYS_OF_MONTHS = np.array([31, 28.25, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 
 
@@ -107,13 +120,15 @@ def draw_series(
     ((3, 100), (3,))
     """
     periods = _periods(random, n_series)
-    values = _wandering(random, n_series, n_steps)
+    pace = np.exp(random.uniform(np.log(36), np.log(LONGEST_WHILE), (n_series, 1)))
+    values = _wandering(random, pace, n_steps)
     values += _random_walk(random, periods, n_steps)
     values += _autoregression(random, n_series, n_steps)
-    values += _level_shifts(random, n_series, n_steps)
+    values += _level_shifts(random, pace, n_steps)
     values = _calmed(random, values)
-    values += _season(random, periods, n_steps)
-    values += _trend(random, n_series, n_steps)
+    values += _shocks(random, pace, n_steps)
+    values += _season(random, periods, pace, n_steps)
+    values += _trend(random, pace, n_steps)
     values += _cycle(random, n_series, n_steps)
     values += _holidays(random, periods, n_steps)
     values = _grown(random, values)
@@ -144,7 +159,9 @@ def _log_normal(
     return median * np.exp(sigma * random.normal(size=(n_series, 1)))
 
 
-def _season(random: Generator, periods: np.ndarray, n_steps: int) -> np.ndarray:
+def _season(
+    random: Generator, periods: np.ndarray, pace: np.ndarray, n_steps: int
+) -> np.ndarray:
     """Draw seasons, of which days may have a week and weeks a year above them."""
     n_series = len(periods)
     step = np.arange(n_steps)[None] + random.integers(0, 10_000, (n_series, 1))
@@ -160,10 +177,10 @@ def _season(random: Generator, periods: np.ndarray, n_steps: int) -> np.ndarray:
             step[changing] % period,
             1,
         )
-        angle = _turns(random, int(changing.sum()), n_steps)
+        angle = _turns(random, pace[changing], n_steps)
         season[changing] *= np.cos(angle)
         season[changing] += np.sin(angle) * other
-    along = np.linspace(-0.5, 0.5, n_steps)
+    along = (np.arange(n_steps) - n_steps / 2) / pace
     slope = random.uniform(-np.log(2.5), np.log(2.5), (n_series, 1))
     slope *= _chosen(random, n_series, 0.5)
     strength = _log_normal(random, n_series, 1.0, 0.8) * np.exp(slope * along)
@@ -182,11 +199,11 @@ def _season(random: Generator, periods: np.ndarray, n_steps: int) -> np.ndarray:
     return strength * season + level * _log_normal(random, n_series, 0.6, 0.6)
 
 
-def _turns(random: Generator, n_series: int, n_steps: int) -> np.ndarray:
-    """Draw angles that begin at 0 and turn, straight on or in a walk."""
-    line = np.linspace(0, 1, n_steps) * random.normal(size=(n_series, 1))
-    walk = random.normal(size=(n_series, n_steps)).cumsum(1) / np.sqrt(n_steps)
-    return np.where(_chosen(random, n_series, 0.5), line, walk)
+def _turns(random: Generator, pace: np.ndarray, n_steps: int) -> np.ndarray:
+    """Draw angles that turn, straight on or in a walk."""
+    line = np.arange(n_steps) / pace * random.normal(size=pace.shape)
+    walk = random.normal(size=(len(pace), n_steps)).cumsum(1) / np.sqrt(pace)
+    return np.where(_chosen(random, len(pace), 0.5), line, walk)
 
 
 def _profiles(random: Generator, n_series: int, period: int) -> np.ndarray:
@@ -217,26 +234,33 @@ def _waves(random: Generator, n_series: int, period: int, most: int) -> np.ndarr
     return total
 
 
-def _trend(random: Generator, n_series: int, n_steps: int) -> np.ndarray:
+def _trend(random: Generator, pace: np.ndarray, n_steps: int) -> np.ndarray:
     """Draw lines whose slope changes now and then."""
+    n_series = len(pace)
     slope = np.zeros((n_series, n_steps))
-    slope[:, 0] = random.standard_t(3, n_series)
-    changes = random.random((n_series, n_steps)) < 3 / n_steps
+    size = _log_normal(random, n_series, 1.0, 0.8)
+    slope[:, :1] = size * random.standard_t(3, (n_series, 1))
+    changes = random.random((n_series, n_steps)) < 3 / pace
     changes &= _chosen(random, n_series, 0.5)
     slope += changes * random.normal(size=(n_series, n_steps))
-    lines = slope.cumsum(1).cumsum(1) / n_steps
+    lines = slope.cumsum(1).cumsum(1) / pace
     return lines * _chosen(random, n_series, 0.7)
 
 
-def _wandering(random: Generator, n_series: int, n_steps: int) -> np.ndarray:
+def _wandering(random: Generator, pace: np.ndarray, n_steps: int) -> np.ndarray:
     """Draw curves whose slope is an autoregression."""
-    total = np.zeros((n_series, n_steps))
-    rows = _chosen(random, n_series, 0.35)[:, 0]
-    size = _log_normal(random, int(rows.sum()), 0.7, 1.0)
-    slope = _remembered(random, random.uniform(0.8, 1.0, int(rows.sum())), n_steps)
-    curve = slope.cumsum(1)
-    spread = np.maximum(curve.std(1, keepdims=True), 1e-9)
-    total[rows] = size * curve / spread
+    total = np.zeros((len(pace), n_steps))
+    rows = _chosen(random, len(pace), 0.35)[:, 0]
+    n_rows = int(rows.sum())
+    phi = random.uniform(0.8, 1.0, n_rows)
+    curve = _remembered(random, phi, max(n_steps, LONGEST_WHILE)).cumsum(1)
+    spread = np.nanstd(
+        np.where(np.arange(curve.shape[1]) < pace[rows], curve, np.nan),
+        axis=1,
+        keepdims=True,
+    )
+    size = _log_normal(random, n_rows, 0.7, 1.0)
+    total[rows] = (size * curve / spread)[:, :n_steps]
     return total
 
 
@@ -284,14 +308,28 @@ def _autoregression(random: Generator, n_series: int, n_steps: int) -> np.ndarra
     return noise * _log_normal(random, n_series, 0.3, 0.8)
 
 
-def _level_shifts(random: Generator, n_series: int, n_steps: int) -> np.ndarray:
-    """Draw one or two steps to another level."""
-    total = np.zeros((n_series, n_steps))
-    for share in (0.2, 0.1):
-        at = random.integers(0, n_steps, (n_series, 1))
-        size = 2 * random.normal(size=(n_series, 1)) * _chosen(random, n_series, share)
-        total += size * (np.arange(n_steps) >= at)
-    return total
+def _level_shifts(random: Generator, pace: np.ndarray, n_steps: int) -> np.ndarray:
+    """Draw steps to another level."""
+    return _jumps(random, pace, n_steps, 0.3).cumsum(1)
+
+
+def _shocks(random: Generator, pace: np.ndarray, n_steps: int) -> np.ndarray:
+    """Draw jumps that fade."""
+    jumps = _jumps(random, pace, n_steps, 0.35)
+    memory = np.exp(random.uniform(np.log(2), np.log(30), len(pace)))
+    kept = np.exp(-1 / memory)
+    for step in range(1, n_steps):
+        jumps[:, step] += kept * jumps[:, step - 1]
+    return jumps
+
+
+def _jumps(
+    random: Generator, pace: np.ndarray, n_steps: int, share: float
+) -> np.ndarray:
+    """Draw what comes once in a while, in a share of the series."""
+    shape = (len(pace), n_steps)
+    comes = (random.random(shape) < 1 / pace) & _chosen(random, len(pace), share)
+    return comes * random.normal(0, 2, shape)
 
 
 def _calmed(random: Generator, values: np.ndarray) -> np.ndarray:
@@ -318,6 +356,9 @@ def _grown(random: Generator, values: np.ndarray) -> np.ndarray:
     n_series = len(values)
     spread = np.maximum(values.std(1, keepdims=True), 1e-9)
     centered = (values - values.mean(1, keepdims=True)) / spread
+    falls = centered @ np.linspace(-1, 1, values.shape[1]) < 0
+    is_turned = falls[:, None] & _chosen(random, n_series, 0.6)
+    centered = np.where(is_turned, -centered, centered)
     size = random.uniform(0.3, 3.0, (n_series, 1)) / 4  # four deviations are a range
     grown = np.exp(np.clip(size * centered, -20, 20))
     return np.where(_chosen(random, n_series, 0.35), grown * spread / size, values)

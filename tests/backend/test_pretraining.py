@@ -30,6 +30,11 @@ def scripts():
         del sys.modules[name]
 
 
+def pace(n_series, n_steps):
+    """The same pace for all series."""
+    return np.full((n_series, 1), float(n_steps))
+
+
 @pytest.fixture(scope="module")
 def synthetic(scripts):
     return scripts["synthetic"]
@@ -88,14 +93,14 @@ def test_profiles_have_mean_0_and_deviation_1(synthetic, period):
 
 def test_seasons_repeat_in_their_period_where_they_do_not_change(synthetic):
     periods = np.array([4, 12, 30, 52] * 100)
-    season = synthetic._season(np.random.default_rng(0), periods, 400)
+    season = synthetic._season(np.random.default_rng(0), periods, pace(400, 800), 400)
     is_flat = (season == 0).all(1)
     assert is_flat.mean() == pytest.approx(0.12, abs=0.05)
     repeats, equals = [], []
     for period in (4, 12, 30, 52):
         rows = season[(periods == period) & ~is_flat]
         ratio = np.abs(rows[:, period:] / rows[:, :-period])
-        growth = np.exp(np.log(2.5) * period / 399)
+        growth = 2.5 ** (period / 800)
         repeats += list(
             (ratio.min(1) > 1 / growth - 1e-9) & (ratio.max(1) < growth + 1e-9)
         )
@@ -106,7 +111,9 @@ def test_seasons_repeat_in_their_period_where_they_do_not_change(synthetic):
 
 def test_weeks_and_years_stand_above_days(synthetic):
     periods = np.repeat([24, 7], 100)
-    season = synthetic._season(np.random.default_rng(0), periods, 24 * 7 * 6)
+    n_steps = 24 * 7 * 6
+    random = np.random.default_rng(0)
+    season = synthetic._season(random, periods, pace(200, n_steps), n_steps)
     season = season[:, :] / np.maximum(season.std(1, keepdims=True), 1e-9)
     hours, days = season[:100], season[100:]
     changes = {
@@ -118,8 +125,11 @@ def test_weeks_and_years_stand_above_days(synthetic):
 
 
 def test_slopes_and_cycles_have_their_shares_and_are_smooth(synthetic):
-    for draw, share in ((synthetic._wandering, 0.35), (synthetic._cycle, 0.2)):
-        drawn = draw(np.random.default_rng(0), 2000, 200)
+    random = np.random.default_rng(0)
+    for drawn, share in (
+        (synthetic._wandering(random, pace(2000, 200), 200), 0.35),
+        (synthetic._cycle(random, 2000, 200), 0.2),
+    ):
         is_there = drawn.any(1)
         assert is_there.mean() == pytest.approx(share, abs=0.03)
         jumps = np.abs(np.diff(drawn[is_there], axis=1)).max(1)
@@ -135,6 +145,7 @@ PARTS = [
     "autoregression",
     "level_shifts",
     "calmed",
+    "shocks",
     "holidays",
     "grown",
     "by_calendar",
@@ -173,13 +184,93 @@ def test_cycles_lean_to_both_sides_and_are_sharper_above_or_below(synthetic):
 
 
 def test_slopes_of_half_of_the_trends_never_change(synthetic):
-    trend = synthetic._trend(np.random.default_rng(0), 4000, 200)
+    trend = synthetic._trend(np.random.default_rng(0), pace(4000, 100), 200)
     trend = trend[trend.any(1)]
     assert len(trend) / 4000 == pytest.approx(0.7, abs=0.03)
     bends = ~np.isclose(np.diff(trend, 2, axis=1), 0, atol=1e-9)
     changing = bends.any(1)
-    assert changing.mean() == pytest.approx(0.5 * (1 - np.exp(-3)), abs=0.03)
-    assert bends[changing].sum(1).mean() == pytest.approx(3, abs=0.3)
+    assert changing.mean() == pytest.approx(0.5 * (1 - np.exp(-6)), abs=0.03)
+    assert bends[changing].sum(1).mean() == pytest.approx(6, abs=0.3)
+
+
+def test_slopes_are_as_steep_as_said(synthetic):
+    trend = synthetic._trend(np.random.default_rng(0), pace(20_000, 50), 30)
+    rises = np.abs(trend[trend.any(1), 1] - trend[trend.any(1), 0]) * 50
+    random = np.random.default_rng(1)
+    size = np.exp(0.8 * random.normal(size=100_000))
+    said = np.abs(random.standard_t(3, 100_000)) * size
+    levels = [0.1, 0.5, 0.9, 0.99]
+    found, expected = np.quantile(rises, levels), np.quantile(said, levels)
+    np.testing.assert_allclose(found, expected, rtol=0.12)
+
+
+def test_what_wanders_has_its_size_within_a_while(synthetic):
+    random = np.random.default_rng(0)
+    for n_steps in (60, 500):  # shorter and longer than the while
+        curve = synthetic._wandering(random, pace(4000, 60), n_steps)
+        size = curve[curve.any(1), :60].std(1)
+        assert np.median(size) == pytest.approx(0.7, rel=0.1)
+        assert np.log(size).std() == pytest.approx(1.0, rel=0.1)
+
+
+def test_shocks_fade_and_shifts_of_level_stay(synthetic):
+    shifts = synthetic._level_shifts(np.random.default_rng(0), pace(8000, 100), 400)
+    shocks = synthetic._shocks(np.random.default_rng(0), pace(8000, 100), 400)
+    for drawn, share in ((shifts, 0.3), (shocks, 0.35)):
+        has_some = drawn.any(1)
+        assert has_some.mean() == pytest.approx(share * (1 - np.exp(-4)), abs=0.02)
+    stays = np.diff(shifts[shifts.any(1)], axis=1) == 0
+    assert 400 * (1 - stays.mean()) == pytest.approx(4, abs=0.2)
+    first = (shifts != 0).argmax(1)
+    assert np.std(shifts[np.arange(8000), first][first > 0]) == pytest.approx(
+        2, abs=0.1
+    )
+    ratio = shocks[:, 1:] / np.where(shocks[:, :-1] == 0, np.nan, shocks[:, :-1])
+    kept = np.nanmedian(ratio[shocks[:, :200].any(1)], axis=1)
+    memory = -1 / np.log(kept)
+    expected = [np.exp(np.log(2) + share * np.log(15)) for share in (0.0, 0.5, 1.0)]
+    found = [memory.min(), np.median(memory), memory.max()]
+    assert found == pytest.approx(expected, rel=0.1)
+
+
+def test_seasons_turn_by_an_angle_of_1_in_a_while(synthetic):
+    angle = synthetic._turns(np.random.default_rng(0), pace(8000, 100), 300)
+    is_straight = np.isclose(np.diff(angle, 2, axis=1), 0, atol=1e-9).all(1)
+    assert is_straight.mean() == pytest.approx(0.5, abs=0.03)
+    for rows in (is_straight, ~is_straight):
+        turned = angle[rows, 200] - angle[rows, 100]
+        assert turned.std() == pytest.approx(1, abs=0.05)
+
+
+def test_paces_are_log_uniform_and_those_of_their_series(synthetic, monkeypatch):
+    paces = {}
+    for part in ("wandering", "level_shifts", "shocks", "season", "trend"):
+        draw = getattr(synthetic, f"_{part}")
+
+        def noted(*given, part=part, draw=draw):
+            paces[part] = given[-2]
+            return draw(*given)
+
+        monkeypatch.setattr(synthetic, f"_{part}", noted)
+    synthetic.draw_series(np.random.default_rng(0), 4000, 30)
+    for found in paces.values():
+        np.testing.assert_array_equal(found, paces["trend"])
+    levels = np.quantile(np.log(paces["trend"]), [0, 0.25, 0.5, 0.75, 1])
+    expected = np.linspace(np.log(36), np.log(384), 5)
+    np.testing.assert_allclose(levels, expected, atol=0.06)
+
+
+def test_what_grows_rises_more_often(synthetic):
+    line = np.linspace(-1, 1, 50)
+    lines = np.repeat([line, -line], 4000, axis=0)
+    grown = synthetic._grown(np.random.default_rng(0), lines)
+    has_grown = np.abs(grown - lines).max(1) > 0
+    assert has_grown.mean() == pytest.approx(0.35, abs=0.02)
+    rises = grown[:, -1] > grown[:, 0]
+    assert rises[:4000].all()
+    falling = rises[4000:][has_grown[4000:]]
+    assert falling.mean() == pytest.approx(0.6, abs=0.04)
+    assert not rises[4000:][~has_grown[4000:]].any()
 
 
 def test_calm_series_wander_less(synthetic):

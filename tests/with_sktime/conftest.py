@@ -60,8 +60,11 @@ NEEDS_TRAINING = {
     "another_fit_does_not_go_on_from_it",
     "every_training_has_its_checkpoint_and_deletes_it",
     "pretraining_further_goes_on_from_the_network_so_far",
+    "intervals_cover_what_they_say",
 }
-"""Tests of what training does: of covariates, updates, seeds and interruptions."""
+"""Tests of what training does: of covariates, updates, seeds and interruptions, and of
+a season that never changes, which the network does not count on by itself: 80 %
+intervals of a wave in noise hold 65 to 77 %."""
 
 NEEDS_ONE_NETWORK = {
     "update_without_parameters_only_extends_the_context",
