@@ -98,8 +98,8 @@ def test_shap_values_add_up_to_the_forecast(small, monthly, shap):
         test_stationarity=False,
     )
     foreground = {
-        "foreground_series": series[-3:],
-        "foreground_future_covariates": future[37:42],
+        "foreground_series": series[-5:],  # of three windows: darts infers their freq
+        "foreground_future_covariates": future[35:42],
     }
     result = explainer.explain(**foreground)
     forecast = model.predict(2, series[-3:], future_covariates=future).values()[:, 0]
