@@ -16,7 +16,7 @@ from lstm_forecasters.backend.files import unpack
 from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.backend.networks import PretrainedSeq2SeqLSTM
 from lstm_forecasters.backend.recipe import DAYS_OF_WEEK
-from lstm_forecasters.backend.windows import Layout
+from lstm_forecasters.backend.windows import Layout, Panel
 from lstm_forecasters.specs import LONG_SEASON
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "adapted",
     "fine_tuning_rate",
     "layout_of",
+    "measure",
     "pretrained_network",
     "references_of",
 ]
@@ -89,6 +90,18 @@ def fine_tuning_rate(rate: float, layout: Layout, n_values: int) -> float:
     )
     share = 1.0 if has_covariates else min(1.0, n_values / PLENTY_OF_VALUES)
     return rate * share**1.5
+
+
+def measure(model: ForecastModel, panel: Panel, fine_tune_steps: int) -> None:
+    """Take from the data what is not learnt step by step.
+
+    The spread of forecasts is right as it was pretrained. Only a network that is
+    fine-tuned on little data needs a wider one, as one that is trained on it.
+    """
+    if fine_tune_steps > 0:
+        model.measure(panel)
+    else:
+        model.measure_covariates(panel)
 
 
 @functools.cache

@@ -15,6 +15,7 @@ from lstm_forecasters.backend.pretrained import (
     adapted,
     fine_tuning_rate,
     layout_of,
+    measure,
     pretrained_network,
 )
 from lstm_forecasters.backend.windows import Layout, Panel
@@ -208,13 +209,10 @@ class PretrainedLSTMModel(BaseLSTMModel):
 
     def _measure(self, module: LSTMModule, panel: Panel, n_windows: int) -> None:
         """Take from the data what is not learnt step by step, and the learning rate."""
-        network = module.network
-        is_tuned = self.model_params["fine_tune_steps"] > 0
-        measure = network.measure if is_tuned else network.measure_covariates
-        measure(panel)
+        measure(module.network, panel, self.model_params["fine_tune_steps"])
         if module.optimizer_cls is torch.optim.AdamW:
             n_values = int((~np.isnan(panel.values)).sum())
-            layout = network.layout
+            layout = module.network.layout
             rate = fine_tuning_rate(FINE_TUNING_RATE, layout, n_values)
             module.optimizer_kwargs = {"lr": rate, **module.optimizer_kwargs}
 

@@ -19,6 +19,7 @@ from lstm_forecasters.backend.pretrained import (
     adapted,
     fine_tuning_rate,
     layout_of,
+    measure,
     pretrained_network,
 )
 from lstm_forecasters.backend.recipe import Recipe
@@ -183,9 +184,7 @@ class PretrainedLSTMForecaster(BaseLSTMForecaster):
             future_covariates=context.covariates.future,
         )
         model = adapted(pretrained_network(), layout, generator)
-        is_tuned = self.fine_tune_steps > 0
-        measure = model.measure if is_tuned else model.measure_covariates
-        measure(context.panel())
+        measure(model, context.panel(), self.fine_tune_steps)
         return model
 
     def _learn(
