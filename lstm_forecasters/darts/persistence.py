@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
+from collections.abc import Iterable
+from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from pickle import UnpicklingError
@@ -12,6 +15,7 @@ from typing import Any, Self
 from zipfile import BadZipFile, ZipFile
 
 import numpy as np
+import torch
 from darts.models.forecasting.torch_forecasting_model import MixedCovariatesTorchModel
 from darts.utils.data.torch_datasets.utils import TorchTrainingSample
 
@@ -35,6 +39,12 @@ __all__ = ["PersistentModel"]
 _WITHOUT_NETWORK: ContextVar[bool] = ContextVar("without_network", default=False)
 """Whether a model is pickled without its network, which darts' files hold apart."""
 
+SAVING = ".saving."
+"""Beginning of the name of the folder in which files are written."""
+
+DIGEST = "_digest_of_network"
+"""Where a saved model holds the digest of the network that was saved with it."""
+
 
 class PersistentModel(MixedCovariatesTorchModel):
     """A model that keeps its network in copies, pickles and files."""
@@ -48,7 +58,9 @@ class PersistentModel(MixedCovariatesTorchModel):
     def save(self, path: str | None = None, clean: bool = False) -> None:
         """Save the model in darts' two files, of which one holds the network.
 
-        Each file replaces the one that was there when both are written.
+        The files replace those that were there when both are written. A process that is
+        killed between the two leaves a folder ``.saving.*`` beside them, in which
+        ``load`` finds the other one.
 
         Parameters
         ----------
@@ -64,10 +76,13 @@ class PersistentModel(MixedCovariatesTorchModel):
         target = Path(path or f"{self._default_save_path()}.pt")
         token = _WITHOUT_NETWORK.set(True)
         try:
-            with TemporaryDirectory(prefix=".saving.", dir=target.parent) as folder:
+            with TemporaryDirectory(prefix=SAVING, dir=target.parent) as folder:
                 super().save(str(Path(folder, target.name)), clean)
-                for file in Path(folder).iterdir():
-                    file.replace(target.with_name(file.name))
+                files = sorted(Path(folder).iterdir())  # the network comes last
+                try:
+                    _replace(files, target)
+                finally:  # an interruption between the two leaves no half
+                    _replace(filter(Path.exists, files), target)
         finally:
             _WITHOUT_NETWORK.reset(token)
 
@@ -122,7 +137,30 @@ class PersistentModel(MixedCovariatesTorchModel):
                 f"{path}.ckpt holds the network of a {model.network_.spec.name}, but "
                 f"{path} is a {type(model).__name__}: they are no pair."
             )
+        model._find_network(path, trusted, **kwargs)
         return model
+
+    def _find_network(self, path: str, trusted: bool, **kwargs: Any) -> None:
+        """Take the network that was saved with the model, whose digest it holds.
+
+        It lies beside the model, or, where the save was killed, in the folder of the
+        save.
+        """
+        expected = self.__dict__.pop(DIGEST, None)
+        if self.model is None or expected in (None, _digest(self.network_)):
+            return
+        left = Path(path).parent.glob(f"{SAVING}*/{Path(path).name}.ckpt")
+        for file in map(str, sorted(left)):
+            with suppress(FileFormatError):  # of a save that was killed even earlier
+                _check_checksums(file)
+                module = self._load_from_checkpoint(file, trusted=trusted, **kwargs)
+                if _digest(module.network) == expected:
+                    self.model = module
+                    return
+        raise FileFormatError(
+            f"{path}.ckpt holds another network than the one that was saved with "
+            f"{path}: they are no pair. Use the two files of one save."
+        )
 
     def load_weights(self, path: str, *args: Any, **kwargs: Any) -> None:
         """Load the weights of a saved model, as darts does, from files that are whole.
@@ -142,6 +180,8 @@ class PersistentModel(MixedCovariatesTorchModel):
         state: dict[str, Any] = super().__getstate__()
         if not _WITHOUT_NETWORK.get():
             state["model"] = self.model
+        elif self.model is not None:
+            state[DIGEST] = _digest(self.network_)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -350,6 +390,21 @@ class PersistentModel(MixedCovariatesTorchModel):
                 f"{cls.architecture.__name__}. Use {models[0].spec.name}Model."
             )
         return cls.from_network(models[0], **parameters)
+
+
+def _replace(files: Iterable[Path], target: Path) -> None:
+    """Move files to the folder of another one."""
+    for file in files:
+        file.replace(target.with_name(file.name))
+
+
+def _digest(network: ForecastModel) -> str:
+    """Return a digest of a network's weights."""
+    digest = hashlib.sha256()
+    for name, values in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(values.cpu().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def _check_checksums(path: str) -> None:

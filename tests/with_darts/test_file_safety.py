@@ -351,3 +351,69 @@ def test_a_process_that_is_killed_while_it_writes_leaves_the_old_files(saved, tm
     network = VanillaLSTMModel.from_file("network")
     found = network.predict(3, saved.training_series).values()
     assert_array_equal(found, saved.predict(3).values())
+
+
+KILLED_BETWEEN = """
+import os, signal, sys
+from pathlib import Path
+from lstm_forecasters.darts import VanillaLSTMModel
+
+model = VanillaLSTMModel.from_file(sys.argv[1])
+replace = Path.replace
+
+def replace_one(source, target):
+    replace(source, target)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+Path.replace = replace_one
+model.save("model.pt")
+"""
+
+
+@pytest.fixture
+def other(small, monthly, saved):
+    """Another model of the same class and parameters."""
+    settings = {**small, "hidden_size": 2, "n_epochs": 1, "random_state": 7}
+    model = VanillaLSTMModel(**settings).fit(monthly(30))
+    assert model.predict(3) != saved.predict(3)
+    return model
+
+
+def test_a_save_that_is_killed_between_its_files_is_found_whole(other):
+    other.to_file("network")
+    command = [sys.executable, "-c", KILLED_BETWEEN, "network"]
+    assert subprocess.run(command).returncode == -signal.SIGKILL
+    series, expected = other.training_series, other.predict(3)
+    Path(".saving.1").mkdir()
+    Path(".saving.1/model.pt.ckpt").write_bytes(b"the half of one")
+    assert VanillaLSTMModel.load("model.pt").predict(3, series) == expected
+    shutil.rmtree(".saving.1")
+    (left,) = Path().glob(".saving.*")
+    shutil.rmtree(left)
+    refused("another network.*no pair")
+    other.save("model.pt")
+    assert VanillaLSTMModel.load("model.pt").predict(3) == expected
+
+
+def test_a_save_that_is_interrupted_between_its_files_is_whole(other, monkeypatch):
+    replace, calls = Path.replace, []
+
+    def interrupted(source, target):
+        replace(source, target)
+        calls.append(source)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        other.save("model.pt")
+    assert VanillaLSTMModel.load("model.pt").predict(3) == other.predict(3)
+    assert not list(Path().glob(".saving.*"))
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_files_of_two_models_of_one_class_are_no_pair(other, part):
+    shutil.copy(part, "kept")
+    other.save("model.pt")
+    shutil.copy("kept", part)
+    refused("another network.*no pair")
