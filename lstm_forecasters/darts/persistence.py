@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
-from collections.abc import Iterable
 from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from pickle import UnpicklingError
-from tempfile import TemporaryDirectory
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import Any, Self
 from zipfile import BadZipFile, ZipFile
 
 import numpy as np
-import torch
 from darts.models.forecasting.torch_forecasting_model import MixedCovariatesTorchModel
 from darts.utils.data.torch_datasets.utils import TorchTrainingSample
 
@@ -42,9 +40,6 @@ _WITHOUT_NETWORK: ContextVar[bool] = ContextVar("without_network", default=False
 SAVING = ".saving."
 """Beginning of the name of the folder in which files are written."""
 
-DIGEST = "_digest_of_network"
-"""Where a saved model holds the digest of the network that was saved with it."""
-
 
 class PersistentModel(MixedCovariatesTorchModel):
     """A model that keeps its network in copies, pickles and files."""
@@ -58,9 +53,8 @@ class PersistentModel(MixedCovariatesTorchModel):
     def save(self, path: str | None = None, clean: bool = False) -> None:
         """Save the model in darts' two files, of which one holds the network.
 
-        The files replace those that were there when both are written. A process that is
-        killed between the two leaves a folder ``.saving.*`` beside them, in which
-        ``load`` finds the other one.
+        The files replace those that were there when both are written. After a kill
+        between the two, ``load`` and ``load_weights`` finish what was begun.
 
         Parameters
         ----------
@@ -70,21 +64,30 @@ class PersistentModel(MixedCovariatesTorchModel):
         clean : bool, default=False
             Whether to leave out the training series and the trainer's settings.
         """
-        if self.model is not None and self.trainer is None:
+        if self.model is not None and not self._has_trainer_of_model():
             self.trainer = self._setup_trainer(None, self.model, False, self.n_epochs)
             self.trainer.strategy.connect(self.model)
         target = Path(path or f"{self._default_save_path()}.pt")
+        network = target.with_name(f"{target.name}.ckpt")
+        folder = Path(mkdtemp(prefix=SAVING, dir=target.parent))
         token = _WITHOUT_NETWORK.set(True)
         try:
-            with TemporaryDirectory(prefix=SAVING, dir=target.parent) as folder:
-                super().save(str(Path(folder, target.name)), clean)
-                files = sorted(Path(folder).iterdir())  # the network comes last
-                try:
-                    _replace(files, target)
-                finally:  # an interruption between the two leaves no half
-                    _replace(filter(Path.exists, files), target)
+            super().save(str(folder / target.name), clean)
+            (folder / target.name).replace(target)
+            if self.model is None:  # that of an older model is none of this one
+                network.unlink(missing_ok=True)
+            _finish_save(target)
         finally:
             _WITHOUT_NETWORK.reset(token)
+            if folder.exists() and not _holds_only(folder, network.name):
+                rmtree(folder)
+
+    def _has_trainer_of_model(self) -> bool:
+        """Return whether the trainer, which saves a network, has that of the model.
+
+        Weights that were loaded are in a network of their own.
+        """
+        return bool(self.trainer) and self.trainer.lightning_module is self.model
 
     @classmethod
     def load(
@@ -116,6 +119,7 @@ class PersistentModel(MixedCovariatesTorchModel):
             If a file is damaged, foreign, or holds a model of another class.
         """
         path = os.fspath(path)
+        _finish_save(Path(path))
         for file in (path, f"{path}.ckpt"):
             if file == path or Path(file).exists():
                 _check_checksums(file)
@@ -137,30 +141,7 @@ class PersistentModel(MixedCovariatesTorchModel):
                 f"{path}.ckpt holds the network of a {model.network_.spec.name}, but "
                 f"{path} is a {type(model).__name__}: they are no pair."
             )
-        model._find_network(path, trusted, **kwargs)
         return model
-
-    def _find_network(self, path: str, trusted: bool, **kwargs: Any) -> None:
-        """Take the network that was saved with the model, whose digest it holds.
-
-        It lies beside the model, or, where the save was killed, in the folder of the
-        save.
-        """
-        expected = self.__dict__.pop(DIGEST, None)
-        if self.model is None or expected in (None, _digest(self.network_)):
-            return
-        left = Path(path).parent.glob(f"{SAVING}*/{Path(path).name}.ckpt")
-        for file in map(str, sorted(left)):
-            with suppress(FileFormatError):  # of a save that was killed even earlier
-                _check_checksums(file)
-                module = self._load_from_checkpoint(file, trusted=trusted, **kwargs)
-                if _digest(module.network) == expected:
-                    self.model = module
-                    return
-        raise FileFormatError(
-            f"{path}.ckpt holds another network than the one that was saved with "
-            f"{path}: they are no pair. Use the two files of one save."
-        )
 
     def load_weights(self, path: str, *args: Any, **kwargs: Any) -> None:
         """Load the weights of a saved model, as darts does, from files that are whole.
@@ -170,6 +151,7 @@ class PersistentModel(MixedCovariatesTorchModel):
         FileFormatError
             If a file is damaged.
         """
+        _finish_save(Path(path))
         for file in filter(os.path.exists, (path, f"{path}.ckpt")):
             _check_checksums(file)
         check_fork()
@@ -180,8 +162,6 @@ class PersistentModel(MixedCovariatesTorchModel):
         state: dict[str, Any] = super().__getstate__()
         if not _WITHOUT_NETWORK.get():
             state["model"] = self.model
-        elif self.model is not None:
-            state[DIGEST] = _digest(self.network_)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -392,19 +372,22 @@ class PersistentModel(MixedCovariatesTorchModel):
         return cls.from_network(models[0], **parameters)
 
 
-def _replace(files: Iterable[Path], target: Path) -> None:
-    """Move files to the folder of another one."""
-    for file in files:
-        file.replace(target.with_name(file.name))
+def _finish_save(target: Path) -> None:
+    """Move the network of a save whose model has taken its place already.
+
+    The folder of such a save holds the network alone.
+    """
+    name = f"{target.name}.ckpt"
+    for folder in target.parent.glob(f"{SAVING}*"):
+        with suppress(FileNotFoundError):  # another process may finish it as well
+            if os.access(folder, os.R_OK) and _holds_only(folder, name):
+                (folder / name).replace(target.with_name(name))
+                folder.rmdir()
 
 
-def _digest(network: ForecastModel) -> str:
-    """Return a digest of a network's weights."""
-    digest = hashlib.sha256()
-    for name, values in network.state_dict().items():
-        digest.update(name.encode())
-        digest.update(values.cpu().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()
+def _holds_only(folder: Path, name: str) -> bool:
+    """Return whether a folder holds one file alone."""
+    return [file.name for file in folder.iterdir()] == [name]
 
 
 def _check_checksums(path: str) -> None:

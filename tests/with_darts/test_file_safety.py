@@ -358,7 +358,7 @@ import os, signal, sys
 from pathlib import Path
 from lstm_forecasters.darts import VanillaLSTMModel
 
-model = VanillaLSTMModel.from_file(sys.argv[1])
+model = VanillaLSTMModel.from_file("network")
 replace = Path.replace
 
 def replace_one(source, target):
@@ -366,7 +366,7 @@ def replace_one(source, target):
     os.kill(os.getpid(), signal.SIGKILL)
 
 Path.replace = replace_one
-model.save("model.pt")
+model.save(sys.argv[1])
 """
 
 
@@ -379,41 +379,62 @@ def other(small, monthly, saved):
     return model
 
 
-def test_a_save_that_is_killed_between_its_files_is_found_whole(other):
-    other.to_file("network")
-    command = [sys.executable, "-c", KILLED_BETWEEN, "network"]
-    assert subprocess.run(command).returncode == -signal.SIGKILL
-    series, expected = other.training_series, other.predict(3)
+@pytest.mark.parametrize("name", ["model.pt", "new.pt", "model[1].pt"])
+def test_a_save_that_is_killed_between_its_files_is_finished(other, name):
+    """Whether there was a model before or not; other saves' folders are let alone."""
+    Path(".saving.0").mkdir()
+    Path(".saving.0/model.pt").touch()
     Path(".saving.1").mkdir()
-    Path(".saving.1/model.pt.ckpt").write_bytes(b"the half of one")
-    assert VanillaLSTMModel.load("model.pt").predict(3, series) == expected
-    shutil.rmtree(".saving.1")
-    (left,) = Path().glob(".saving.*")
-    shutil.rmtree(left)
-    refused("another network.*no pair")
-    other.save("model.pt")
+    other.to_file("network")
+    killed = subprocess.run([sys.executable, "-c", KILLED_BETWEEN, name], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list(Path().glob(".saving.*"))) == 3
+    series, expected = other.training_series, other.predict(3)
+    weights = VanillaLSTMModel.from_file("network")
+    weights.load_weights(name)
+    assert weights.predict(3, series) == expected
+    assert VanillaLSTMModel.load(name).predict(3, series) == expected
+    left = {str(path) for path in Path().glob(".saving.*")}
+    assert left == {".saving.0", ".saving.1"}
+
+
+def test_a_killed_save_is_finished_over_a_model_of_another_class(other, small, monthly):
+    settings = {**small, "hidden_size": 3, "n_epochs": 1}
+    StackedLSTMModel(**settings).fit(monthly(30)).save("model.pt")
+    other.to_file("network")
+    command = [sys.executable, "-c", KILLED_BETWEEN, "model.pt"]
+    subprocess.run(command, check=False)
+    found = VanillaLSTMModel.load("model.pt").predict(3, other.training_series)
+    assert found == other.predict(3)
+
+
+@pytest.mark.parametrize("n_moved", [0, 1])
+def test_a_save_that_fails_leaves_a_whole_model(saved, other, monkeypatch, n_moved):
+    """The old one, or the new one, which is finished by the next load."""
+    replace, moved = Path.replace, []
+
+    def fail(source, target):
+        if len(moved) == n_moved:
+            raise PermissionError(target)
+        moved.append(replace(source, target))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", fail)
+        with pytest.raises(PermissionError):
+            other.save("model.pt")
+    expected = (saved, other)[n_moved].predict(3)
     assert VanillaLSTMModel.load("model.pt").predict(3) == expected
-
-
-def test_a_save_that_is_interrupted_between_its_files_is_whole(other, monkeypatch):
-    replace, calls = Path.replace, []
-
-    def interrupted(source, target):
-        replace(source, target)
-        calls.append(source)
-        if len(calls) == 1:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Path, "replace", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        other.save("model.pt")
-    assert VanillaLSTMModel.load("model.pt").predict(3) == other.predict(3)
     assert not list(Path().glob(".saving.*"))
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_files_of_two_models_of_one_class_are_no_pair(other, part):
-    shutil.copy(part, "kept")
-    other.save("model.pt")
-    shutil.copy("kept", part)
-    refused("another network.*no pair")
+def test_loaded_weights_are_saved_and_not_those_of_the_fit_before(saved, other):
+    other.load_weights("model.pt")
+    other.save("other.pt")
+    assert VanillaLSTMModel.load("other.pt").predict(3) == saved.predict(3)
+
+
+def test_a_model_that_is_not_fitted_is_saved_without_a_network(saved, small):
+    """That of the model that was there before is not left to it."""
+    VanillaLSTMModel(**small).save("model.pt")
+    assert VanillaLSTMModel.load("model.pt").model is None
+    assert {path.name for path in Path().iterdir()} == {"model.pt"}
