@@ -152,12 +152,10 @@ class ForecastModel(nn.Module):
         Where the network runs in half precision, the likelihood does not.
         """
         raw = self.network(columns.history, columns.horizon, columns.static, generator)
-        if raw.dtype in (torch.bfloat16, torch.float16):
-            raw = raw.float()
-        if not torch.is_autocast_enabled(raw.device.type):
+        if raw.dtype not in (torch.bfloat16, torch.float16):
             return self.likelihood.parameters(raw, columns.frame.path)
         with torch.autocast(raw.device.type, enabled=False):
-            return self.likelihood.parameters(raw, columns.frame.path)
+            return self.likelihood.parameters(raw.float(), columns.frame.path)
 
     def forecast(
         self, batch: WindowBatch, generator: Generator | None = None

