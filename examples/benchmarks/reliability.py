@@ -197,6 +197,9 @@ def report(output: Path) -> str:
         f"--document docs/reliability.md`. {about['versions']}. {about['machine']}.",
         table(found),
         other_classes(found),
+        "Where darts makes no TimeSeries of a series (8, 9, 11b), our models are "
+        "passed the pandas object and asked what to do; darts' own do not look into "
+        "one.",
         "An outcome is one of these:",
         rules,
     ]

@@ -183,11 +183,15 @@ class Darts(Library):
 
         return {} if X is None else {self.covariates: TimeSeries.from_dataframe(X)}
 
-    def train(self, model: Any, y: Any, X: Any = None) -> Any:
-        """Fit on a TimeSeries."""
+    def series(self, model: Any, y: Any) -> Any:
+        """Return the TimeSeries of a series of pandas."""
         from darts import TimeSeries
 
-        return model.fit(TimeSeries.from_series(y), **self.given(X))
+        return TimeSeries.from_series(y)
+
+    def train(self, model: Any, y: Any, X: Any = None) -> Any:
+        """Fit on a TimeSeries."""
+        return model.fit(self.series(model, y), **self.given(X))
 
     def predict(self, model: Any, n: Any = HORIZON, X: Any = None) -> np.ndarray:
         """Forecast from the end of the series of the fit."""
@@ -230,6 +234,14 @@ class OursInDarts(Darts):
         """Return the model with a small network."""
         settings = {**self.settings, "batch_size": BATCH, **more}
         return self.kind(WINDOW, HORIZON, random_state=seed, **settings)
+
+    def series(self, model: Any, y: Any) -> Any:
+        """Return a TimeSeries, or ask the model about what darts makes none of."""
+        try:
+            return super().series(model, y)
+        except (TypeError, ValueError):
+            model.fit(y)  # whose error says what to do; darts' models ask for the type
+            raise
 
     def resume(self, y: Any, folder: Path) -> Any:
         """Load the last checkpoint and call the same fit again."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
+import pandas as pd
 import pytorch_lightning as pl
 import torch
 from darts import TimeSeries
@@ -148,18 +149,41 @@ def _of_series(method: Callable[..., Any]) -> Callable[..., Any]:
             if value is None or isinstance(value, TimeSeries):
                 continue
             if not isinstance(value, Sequence) or isinstance(value, str):
-                received = type(value).__name__
+                odd, received = [value], type(value).__name__
             elif odd := [one for one in value if not isinstance(one, TimeSeries)]:
                 received = f"a list that holds a {type(odd[0]).__name__}"
             else:
                 continue
             raise ParameterTypeError(
-                f"{name} must be a TimeSeries or a list of them, got {received}. Make "
-                "one by TimeSeries.from_dataframe, from_series or from_values."
+                f"{name} must be a TimeSeries or a list of them, got {received}. "
+                f"Make one by TimeSeries.{_maker_of(odd[0])}."
             )
         return method(self, *args, **kwargs)
 
     return checked
+
+
+def _maker_of(value: Any) -> str:
+    """Return what makes a TimeSeries of a value, and what has to be done before."""
+    if not isinstance(value, pd.Series | pd.DataFrame):
+        return "from_dataframe, from_series or from_values"
+    maker = "from_series" if isinstance(value, pd.Series) else "from_dataframe"
+    index = value.index
+    if isinstance(index, pd.PeriodIndex):
+        return f"{maker}, after to_timestamp(), since darts takes no PeriodIndex"
+    if index.has_duplicates:
+        twice = index[index.duplicated()][0]
+        return (
+            f"{maker}, after groupby(level=0).mean() or another way to make its "
+            f"duplicate time stamps one, such as {twice}"
+        )
+    if (
+        isinstance(index, pd.DatetimeIndex)
+        and len(index) > 2
+        and pd.infer_freq(index.sort_values()) is None
+    ):
+        return f"{maker}, with fill_missing_dates=True, since time stamps are missing"
+    return maker
 
 
 def _of_some_series(method: Callable[..., Any]) -> Callable[..., Any]:

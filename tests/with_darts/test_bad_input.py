@@ -114,6 +114,46 @@ def test_what_is_no_time_series_is_refused_by_its_type(fitted, new, known, name)
             fitted.predict(3, **{**known, name: given})
 
 
+@pytest.mark.parametrize(
+    ("fault", "way", "follow"),
+    [
+        (
+            lambda y: y.to_period("M"),
+            r"from_series, after to_timestamp\(\), since",
+            lambda y: TimeSeries.from_series(y.to_timestamp()),
+        ),
+        (
+            lambda y: y.iloc[np.r_[:21, 20 : len(y)]],
+            r"from_series, after groupby\(level=0\).mean\(\) .*such as 2016-09-01",
+            lambda y: TimeSeries.from_series(y.groupby(level=0).mean()),
+        ),
+        (
+            lambda y: y.drop(y.index[20])[::-1],
+            "from_series, with fill_missing_dates=True, since time stamps are missing",
+            lambda y: TimeSeries.from_series(y, fill_missing_dates=True),
+        ),
+    ],
+    ids=["periods", "duplicate time stamps", "missing time stamps"],
+)
+def test_of_what_darts_makes_no_series_the_way_to_one_is_told(
+    new, known, fault, way, follow
+):
+    """Of a frame, too, and of one in a list; and the way leads there."""
+    y = known["series"].to_series()
+    with pytest.raises((TypeError, ValueError)):
+        TimeSeries.from_series(fault(y))
+    assert follow(fault(y)).time_index.equals(known["series"].time_index)
+    for given in (fault(y), [fault(y)]):
+        with pytest.raises(ParameterTypeError, match=way):
+            new().fit(given)
+    frame = way.replace("from_series", "from_dataframe")
+    with pytest.raises(ParameterTypeError, match=frame):
+        new().fit(fault(y).to_frame())
+    for whole in (y[::-1], y.iloc[:2], y.reset_index(drop=True)):
+        with pytest.raises(ParameterTypeError, match=r"from_series\.$"):
+            new().fit(whole)
+
+
 def test_validation_series_are_looked_at_too(new, known):
     with pytest.raises(ParameterTypeError, match="val_series must be a TimeSeries"):
         new().fit(**known, val_series=[known["series"].to_dataframe()])
