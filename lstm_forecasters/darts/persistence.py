@@ -11,7 +11,6 @@ from pickle import UnpicklingError
 from shutil import rmtree
 from tempfile import mkdtemp
 from typing import Any, Self
-from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 from darts.models.forecasting.torch_forecasting_model import MixedCovariatesTorchModel
@@ -29,6 +28,12 @@ from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.darts.datasets import numbered, of_each_component
 from lstm_forecasters.darts.likelihoods import DartsLikelihood, words_of
 from lstm_forecasters.darts.module import LSTMModule
+from lstm_forecasters.darts.seals import (
+    check_archive,
+    check_seal,
+    is_network_of,
+    seal,
+)
 from lstm_forecasters.errors import FileFormatError, ParameterError
 from lstm_forecasters.specs import Architecture
 
@@ -73,6 +78,7 @@ class PersistentModel(MixedCovariatesTorchModel):
         token = _WITHOUT_NETWORK.set(True)
         try:
             super().save(str(folder / target.name), clean)
+            seal(folder / target.name, folder / network.name)
             (folder / target.name).replace(target)
             if self.model is None:  # that of an older model is none of this one
                 network.unlink(missing_ok=True)
@@ -97,7 +103,7 @@ class PersistentModel(MixedCovariatesTorchModel):
         trusted: bool = False,
         **kwargs: Any,
     ) -> Self:
-        """Load a model from the two files of ``save``, whose checksums are checked.
+        """Load a model from the two files of ``save``, whose digests are checked.
 
         Parameters
         ----------
@@ -116,13 +122,12 @@ class PersistentModel(MixedCovariatesTorchModel):
         Raises
         ------
         FileFormatError
-            If a file is damaged, foreign, or holds a model of another class.
+            If a file is damaged, foreign, or holds a model of another class, or if
+            the two are not of one save.
         """
         path = os.fspath(path)
         _finish_save(Path(path))
-        for file in (path, f"{path}.ckpt"):
-            if file == path or Path(file).exists():
-                _check_checksums(file)
+        check_seal(Path(path), Path(f"{path}.ckpt"))
         check_fork()
         try:
             model = super().load(path, pl_trainer_kwargs, trusted, **kwargs)
@@ -135,12 +140,6 @@ class PersistentModel(MixedCovariatesTorchModel):
                 f"{path} holds a {type(model).__name__}, not a {cls.__name__}. Use the "
                 "class of that name."
             )
-        name = model.architecture.__name__
-        if model.model and model.network_.spec.name != name:
-            raise FileFormatError(
-                f"{path}.ckpt holds the network of a {model.network_.spec.name}, but "
-                f"{path} is a {type(model).__name__}: they are no pair."
-            )
         return model
 
     def load_weights(self, path: str, *args: Any, **kwargs: Any) -> None:
@@ -149,11 +148,14 @@ class PersistentModel(MixedCovariatesTorchModel):
         Raises
         ------
         FileFormatError
-            If a file is damaged.
+            If a file is damaged, or if the two are not of one save.
         """
-        _finish_save(Path(path))
-        for file in filter(os.path.exists, (path, f"{path}.ckpt")):
-            _check_checksums(file)
+        model, network = Path(path), Path(f"{path}.ckpt")
+        _finish_save(model)
+        if model.exists():  # not needed with skip_checks=True
+            check_seal(model, network)
+        elif network.exists():
+            check_archive(network)
         check_fork()
         super().load_weights(path, *args, **kwargs)
 
@@ -375,12 +377,16 @@ class PersistentModel(MixedCovariatesTorchModel):
 def _finish_save(target: Path) -> None:
     """Move the network of a save whose model has taken its place already.
 
-    The folder of such a save holds the network alone.
+    The folder of such a save holds the network alone, and there may be older ones.
     """
     name = f"{target.name}.ckpt"
     for folder in target.parent.glob(f"{SAVING}*"):
         with suppress(FileNotFoundError):  # another process may finish it as well
-            if os.access(folder, os.R_OK) and _holds_only(folder, name):
+            if (
+                os.access(folder, os.R_OK)
+                and _holds_only(folder, name)
+                and is_network_of(target, folder / name)
+            ):
                 (folder / name).replace(target.with_name(name))
                 folder.rmdir()
 
@@ -388,20 +394,3 @@ def _finish_save(target: Path) -> None:
 def _holds_only(folder: Path, name: str) -> bool:
     """Return whether a folder holds one file alone."""
     return [file.name for file in folder.iterdir()] == [name]
-
-
-def _check_checksums(path: str) -> None:
-    """Refuse a file of torch whose content is not what was written."""
-    try:
-        with ZipFile(path) as file:
-            if (damaged := file.testzip()) is None:
-                return
-    except (BadZipFile, EOFError, OSError, *WRONG_CONTENT) as error:
-        if isinstance(error, FileNotFoundError | PermissionError):
-            raise
-        raise FileFormatError(
-            f"{path} is damaged, or no file that save has written: {error}"
-        ) from error
-    raise FileFormatError(
-        f"{path} is damaged: the checksum of {damaged} is wrong. Use another copy."
-    )

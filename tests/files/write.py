@@ -47,15 +47,22 @@ def write_sktime():
 
 
 def write_darts():
-    """Write a file of ``to_file``, and return its forecasts."""
+    """Write a file of ``to_file`` and the two of ``save``, and return forecasts."""
     from darts import TimeSeries
 
-    from lstm_forecasters.darts import BidirectionalLSTMModel
+    from lstm_forecasters.darts import BidirectionalLSTMModel, VanillaLSTMModel
 
     model = BidirectionalLSTMModel(12, 6, **SMALL, n_epochs=3, likelihood="student_t")
     y = TimeSeries.from_series(series()[0].to_timestamp())
     model.fit(y).to_file(FOLDER / "darts.safetensors")
-    return {"darts.safetensors": model.predict(8, y).values()[:, 0].tolist()}
+    other = VanillaLSTMModel(
+        12, 6, **SMALL, n_epochs=3, n_members=2, work_dir="darts_logs"
+    ).fit(y)
+    other.save(str(FOLDER / "darts_save.pt"))
+    return {
+        "darts.safetensors": model.predict(8, y).values()[:, 0].tolist(),
+        "darts_save.pt": other.predict(8).values()[:, 0].tolist(),
+    }
 
 
 if __name__ == "__main__":
