@@ -186,6 +186,20 @@ def ours_in_darts(
     return fit_and_forecast(lambda: model.fit(train), forecast)
 
 
+def averaged(
+    members: list[Callable[[Dataset, int], Forecast]], data: Dataset, seed: int
+) -> Forecast:
+    """Average the forecasts of several forecasters, quantile by quantile."""
+    forecasts = [member(data, seed) for member in members]
+    quantiles = np.mean([one.quantiles for one in forecasts], axis=0)
+    return Forecast(
+        quantiles[..., MEDIAN],
+        quantiles,
+        sum(one.fit_seconds for one in forecasts),
+        sum(one.predict_seconds for one in forecasts),
+    )
+
+
 ARCHITECTURES = {
     "vanilla": "Vanilla",
     "stacked": "Stacked",
@@ -213,3 +227,6 @@ OURS: dict[str, Callable[[Dataset, int], Forecast]] = {
     ),
     "darts-pretrained": functools.partial(ours_in_darts, "Pretrained", lookback=336),
 }
+OURS["sktime-vanilla-and-pretrained"] = functools.partial(
+    averaged, [OURS["sktime-vanilla"], OURS["sktime-pretrained-200-steps"]]
+)
