@@ -168,6 +168,65 @@ def test_saving_leaves_nothing_but_its_two_files(saved, tmp_path):
     assert sum(one.name.startswith("VanillaLSTM") for one in tmp_path.iterdir()) == 2
 
 
+# -- darts' other readers -----------------------------------------------------------
+
+READERS = ["load_weights", "load_from_checkpoint", "load_weights_from_checkpoint"]
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_no_reader_takes_what_is_damaged_or_foreign(
+    saved, other, small, monthly, reader
+):
+    """And a model that was to have its weights is as it was."""
+    place = {"path": "model.pt"}
+    files = [Path(name) for name in PARTS]
+    if "checkpoint" in reader:
+        settings = {**small, "hidden_size": 2, "n_epochs": 1, "work_dir": "."}
+        run = VanillaLSTMModel(save_checkpoints=True, model_name="run", **settings)
+        run.fit(monthly(30), val_series=monthly(30))
+        place = {"model_name": "run", "work_dir": ".", "best": False}
+        files = [Path("run/_model.pth.tar"), *Path("run/checkpoints").glob("last-*")]
+    before = other.predict(3)
+    read = getattr(other, reader)
+
+    def refused(match):
+        """Check that a file is refused by its name."""
+        with pytest.raises(FileFormatError, match=f"{file}.*{match}"):
+            read(**place)
+        assert other.predict(3) == before
+
+    for file in files:
+        data = file.read_bytes()
+        unread, central = bytes_that_nobody_reads(file)
+        for content in (*foreign_files().values(), pickle.dumps(Trap()), data[:-9]):
+            file.write_bytes(content)
+            refused("no file that save has written|cannot be loaded")
+        flipped = bytearray(data)
+        flipped[next(at for at in range(central) if at not in unread)] ^= 1
+        file.write_bytes(flipped)
+        refused("damaged: the checksum of")
+        torch.save(Trap(), file)
+        refused("Blocked unsafe global `posix.mkdir`")
+        for content in ({"weights": torch.ones(3)}, torch.ones(3), None):
+            torch.save(content, file)
+            refused("cannot be loaded")
+        assert not Path("trapped").exists()
+        file.unlink()
+        message = r"Could not find|There is no file|No such file"
+        with pytest.raises((OSError, ValueError), match=message) as missing:
+            read(**place)
+        assert not isinstance(missing.value, FileFormatError)
+        assert other.predict(3) == before
+        file.write_bytes(data)
+    content = torch.load(file, weights_only=False)
+    content["state_dict"].popitem()
+    torch.save(content, file)
+    refused("cannot be loaded.*Missing key")
+    file.write_bytes(data)
+    loaded = read(**place) or other
+    assert loaded.predict(3, monthly(30)) == saved.predict(3)
+
+
 # -- one file for both ecosystems ---------------------------------------------------
 
 
