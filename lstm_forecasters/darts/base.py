@@ -449,6 +449,9 @@ class BaseLSTMModel(PersistentModel):
 
     fit = _losing_nothing(_of_series(MixedCovariatesTorchModel.fit))
     fit_from_dataset = _losing_nothing(MixedCovariatesTorchModel.fit_from_dataset)
+    load_weights_from_checkpoint = _losing_nothing(
+        PersistentModel.load_weights_from_checkpoint
+    )
 
     def _create_model(self, train_sample: TorchTrainingSample) -> LSTMModule:
         """Return the module for samples of some shape."""

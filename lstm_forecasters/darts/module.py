@@ -35,7 +35,7 @@ from lstm_forecasters.backend.windows import Layout, WindowBatch, window_batch
 from lstm_forecasters.darts.datasets import InferenceBatch
 from lstm_forecasters.darts.likelihoods import backend_likelihood, mean_loss
 from lstm_forecasters.darts.loading import TrainingBatch, prepare
-from lstm_forecasters.errors import TrainingError
+from lstm_forecasters.errors import DataError, TrainingError
 from lstm_forecasters.specs import architecture_from_dict
 
 __all__ = ["LSTMModule"]
@@ -365,7 +365,15 @@ class LSTMModule(PLForecastingModule):
                 "training. Fit again with a lower learning rate, by "
                 "optimizer_kwargs={'lr': 1e-3}, say."
             )
-        return values.to(dtype), batch.series_schema, batch.pred_time
+        found = values.to(dtype)
+        if not found.isfinite().all():
+            raise DataError(
+                f"the forecast reaches {values.abs().max():.3g}, but the series is of "
+                f"{str(dtype).removeprefix('torch.')}, which ends at "
+                f"{torch.finfo(dtype).max:.3g}. Pass it to predict as "
+                "series.astype('float64')."
+            )
+        return found, batch.series_schema, batch.pred_time
 
     def _paths(self, windows: WindowBatch) -> Tensor:
         """Return sampled paths (S, B, n, C); a single one follows the medians."""

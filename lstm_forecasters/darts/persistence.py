@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from pickle import UnpicklingError
@@ -13,7 +14,14 @@ from tempfile import mkdtemp
 from typing import Any, Self
 
 import numpy as np
-from darts.models.forecasting.torch_forecasting_model import MixedCovariatesTorchModel
+from darts.models.forecasting.torch_forecasting_model import (
+    DEFAULT_DARTS_FOLDER,
+    INIT_MODEL_NAME,
+    MixedCovariatesTorchModel,
+    _get_checkpoint_fname,
+    _get_checkpoint_folder,
+    _get_runs_folder,
+)
 from darts.utils.data.torch_datasets.utils import TorchTrainingSample
 
 from lstm_forecasters.backend.files import (
@@ -30,11 +38,16 @@ from lstm_forecasters.darts.likelihoods import DartsLikelihood, words_of
 from lstm_forecasters.darts.module import LSTMModule
 from lstm_forecasters.darts.seals import (
     check_archive,
-    check_seal,
+    check_pair,
     is_network_of,
+    read_seal,
     seal,
 )
-from lstm_forecasters.errors import FileFormatError, ParameterError
+from lstm_forecasters.errors import (
+    FileFormatError,
+    LSTMForecastersError,
+    ParameterError,
+)
 from lstm_forecasters.specs import Architecture
 
 __all__ = ["PersistentModel"]
@@ -127,7 +140,7 @@ class PersistentModel(MixedCovariatesTorchModel):
         """
         path = os.fspath(path)
         _finish_save(Path(path))
-        check_seal(Path(path), Path(f"{path}.ckpt"))
+        check_pair(Path(path), Path(f"{path}.ckpt"))
         check_fork()
         try:
             model = super().load(path, pl_trainer_kwargs, trusted, **kwargs)
@@ -148,16 +161,35 @@ class PersistentModel(MixedCovariatesTorchModel):
         Raises
         ------
         FileFormatError
-            If a file is damaged, or if the two are not of one save.
+            If a file is damaged or foreign, or if the two are not of one save.
         """
-        model, network = Path(path), Path(f"{path}.ckpt")
+        model = Path(path)
         _finish_save(model)
-        if model.exists():  # not needed with skip_checks=True
-            check_seal(model, network)
-        elif network.exists():
-            check_archive(network)
-        check_fork()
+        if model.exists():  # it is not needed with skip_checks=True
+            check_pair(model, Path(f"{path}.ckpt"))
         super().load_weights(path, *args, **kwargs)
+
+    @staticmethod
+    def load_from_checkpoint(
+        model_name: str,
+        work_dir: str | None = None,
+        file_name: str | None = None,
+        best: bool = True,
+        trusted: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Load a checkpoint of a fit, as darts does, from files that are whole.
+
+        Raises
+        ------
+        FileFormatError
+            If a file is damaged or foreign.
+        """
+        file_name, *files = _checkpoint(model_name, work_dir, file_name, best)
+        with _reading(*files):
+            return MixedCovariatesTorchModel.load_from_checkpoint(
+                model_name, work_dir, file_name, best, trusted, **kwargs
+            )
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state, network included: pickles and copies can forecast."""
@@ -173,15 +205,42 @@ class PersistentModel(MixedCovariatesTorchModel):
         self.model = network
 
     def load_weights_from_checkpoint(
-        self, *args: Any, skip_checks: bool = False, **kwargs: Any
+        self,
+        model_name: str | None = None,
+        work_dir: str | None = None,
+        file_name: str | None = None,
+        best: bool = True,
+        *args: Any,
+        skip_checks: bool = False,
+        **kwargs: Any,
     ) -> None:
-        """Load weights, as darts does, where the season that they learnt is known."""
+        """Load weights, as darts does, where the season that they learnt is known.
+
+        Raises
+        ------
+        FileFormatError
+            If a file is damaged or foreign.
+        """
         if skip_checks and self.model_params["season_length"] is None:
             raise ParameterError(
                 "with skip_checks=True the season of the weights is not read. "
                 "Construct the model with season_length, or leave skip_checks out."
             )
-        super().load_weights_from_checkpoint(*args, skip_checks=skip_checks, **kwargs)
+        if file_name is None or file_name.startswith(("best-", "last-")):
+            name = model_name or self.model_name
+            file_name, *files = _checkpoint(name, work_dir, file_name, best)
+        else:
+            files = [file_name.removesuffix(".ckpt"), file_name]
+        with _reading(*files):
+            super().load_weights_from_checkpoint(
+                model_name,
+                work_dir,
+                file_name,
+                best,
+                *args,
+                skip_checks=skip_checks,
+                **kwargs,
+            )
 
     def _check_ckpt_parameters(self, tfm_save: Self) -> None:
         """Check a saved model's parameters, and take up its names and its season."""
@@ -394,3 +453,38 @@ def _finish_save(target: Path) -> None:
 def _holds_only(folder: Path, name: str) -> bool:
     """Return whether a folder holds one file alone."""
     return [file.name for file in folder.iterdir()] == [name]
+
+
+def _checkpoint(
+    model_name: str, work_dir: str | None, file_name: str | None, best: bool
+) -> tuple[str | None, str, str]:
+    """Return the name of a checkpoint, and where darts finds its model and itself."""
+    run = (work_dir or str(Path.cwd() / DEFAULT_DARTS_FOLDER), model_name)
+    if file_name is None:
+        with suppress(FileNotFoundError):  # of which darts speaks in its turn
+            file_name = _get_checkpoint_fname(*run, best=best)
+    model = Path(_get_runs_folder(*run), INIT_MODEL_NAME)
+    network = Path(_get_checkpoint_folder(*run), file_name or "")
+    return file_name, str(model), str(network)
+
+
+@contextmanager
+def _reading(model: str, network: str) -> Iterator[None]:
+    """Refuse files that are damaged, or of which darts can build nothing.
+
+    What darts says of parameters and of missing files are errors of other types. Of a
+    checkpoint, Lightning has written the network, so that no seal names it.
+    """
+    for path in filter(os.path.isfile, (model, network)):
+        check_archive(Path(path))
+    if Path(model).is_file():
+        read_seal(Path(model))
+    check_fork()
+    try:
+        yield
+    except (UnpicklingError, EOFError, *WRONG_CONTENT) as error:
+        if isinstance(error, ValueError | LSTMForecastersError):
+            raise
+        raise FileFormatError(
+            f"{model} and {network} cannot be loaded: {error!r}"
+        ) from error

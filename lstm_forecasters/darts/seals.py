@@ -15,7 +15,7 @@ from zipfile import ZIP_STORED, BadZipFile, ZipFile
 from lstm_forecasters.backend.files import WRONG_CONTENT
 from lstm_forecasters.errors import FileFormatError
 
-__all__ = ["check_archive", "check_seal", "is_network_of", "seal"]
+__all__ = ["check_archive", "check_pair", "is_network_of", "read_seal", "seal"]
 
 FORMAT_VERSION = 1
 NO_NETWORK = "-" * 64
@@ -32,7 +32,35 @@ def seal(model: Path, network: Path) -> None:
     model.write_bytes(content + hashlib.sha256(content).hexdigest().encode())
 
 
-def check_seal(model: Path, network: Path) -> None:
+def read_seal(model: Path) -> str:
+    """Return the digest of the network that belongs to a model.
+
+    Raises
+    ------
+    FileFormatError
+        If the file of the model is not what was sealed.
+    """
+    content = model.read_bytes()
+    found = SEAL.search(content[-200:])
+    if found is None:
+        raise FileFormatError(
+            f"{model} is damaged, or no file that save has written: it has no seal at "
+            "its end. Use another copy."
+        )
+    if int(found[1]) != FORMAT_VERSION:
+        raise FileFormatError(
+            f"{model} has format version {int(found[1])}, but this version of "
+            f"lstm_forecasters reads {FORMAT_VERSION}. Use the version that wrote it."
+        )
+    if hashlib.sha256(content[:-64]).hexdigest().encode() != found[3]:
+        raise FileFormatError(
+            f"{model} is damaged: its digest is not that of its content. Use another "
+            "copy."
+        )
+    return found[2].decode()
+
+
+def check_pair(model: Path, network: Path) -> None:
     """Refuse the files of a model and of its network if they are not what was saved.
 
     Raises
@@ -41,7 +69,7 @@ def check_seal(model: Path, network: Path) -> None:
         If a file is damaged, foreign, missing, of another format version, or of
         another save than the other.
     """
-    paired = _paired(model)
+    paired = read_seal(model)
     check_archive(model)
     if network.exists():
         check_archive(network)
@@ -61,48 +89,33 @@ def check_seal(model: Path, network: Path) -> None:
 
 def is_network_of(model: Path, network: Path) -> bool:
     """Return whether a file is that of the network that belongs to a model."""
-    return _digest(network) == _paired(model)
+    return _digest(network) == read_seal(model)
 
 
 def check_archive(path: Path) -> None:
-    """Refuse what is no archive of torch, or would unpack to more than it takes up."""
+    """Refuse what is no whole archive of torch, or unpacks to more than it takes up."""
     try:
         with ZipFile(path) as file:
             entries = file.infolist()
+            is_packed = any(one.compress_type != ZIP_STORED for one in entries) or (
+                sum(one.file_size for one in entries) > path.stat().st_size
+            )
+            damaged = None if is_packed else file.testzip()
     except (BadZipFile, EOFError, OSError, *WRONG_CONTENT) as error:
         if isinstance(error, FileNotFoundError | PermissionError):
             raise
         raise FileFormatError(
             f"{path} is damaged, or no file that save has written: {error}"
         ) from error
-    is_packed = any(one.compress_type != ZIP_STORED for one in entries)
-    if is_packed or sum(one.file_size for one in entries) > path.stat().st_size:
+    if is_packed:
         raise FileFormatError(
             f"{path} is no file that save has written: it unpacks to more than its "
             "own size."
         )
-
-
-def _paired(model: Path) -> str:
-    """Return the digest of the network that belongs to a model, whose seal is whole."""
-    content = model.read_bytes()
-    found = SEAL.search(content[-200:])
-    if found is None:
+    if damaged is not None:
         raise FileFormatError(
-            f"{model} is damaged, or no file that save has written: it has no seal at "
-            "its end. Use another copy."
+            f"{path} is damaged: the checksum of {damaged} is wrong. Use another copy."
         )
-    if int(found[1]) != FORMAT_VERSION:
-        raise FileFormatError(
-            f"{model} has format version {int(found[1])}, but this version of "
-            f"lstm_forecasters reads {FORMAT_VERSION}. Use the version that wrote it."
-        )
-    if hashlib.sha256(content[:-64]).hexdigest().encode() != found[3]:
-        raise FileFormatError(
-            f"{model} is damaged: its digest is not that of its content. Use another "
-            "copy."
-        )
-    return found[2].decode()
 
 
 def _digest(path: Path) -> str:

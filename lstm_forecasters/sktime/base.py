@@ -508,6 +508,20 @@ class BaseLSTMForecaster(PersistentForecaster):
         columns = pd.MultiIndex.from_product([self._context.columns, alpha])
         return _frame(values, index, columns)
 
+    def _predict_var(
+        self, fh: ForecastingHorizon, X: pd.DataFrame | None = None, cov: bool = False
+    ) -> pd.DataFrame:
+        """Return the variances of the distributions."""
+        with np.errstate(over="ignore"):
+            variances: pd.DataFrame = super()._predict_var(fh=fh, X=X, cov=cov)
+        if not np.isfinite(variances.to_numpy()).all():
+            raise DataError(
+                "the variance of the forecast is beyond float64 (1.8e308). "
+                "Divide y by a power of ten before fit, or call predict_quantiles or "
+                "predict_interval, which are in the unit of y."
+            )
+        return variances
+
     def _predict_proba(
         self,
         fh: ForecastingHorizon,

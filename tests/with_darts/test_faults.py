@@ -12,7 +12,7 @@ import pytest
 from darts import TimeSeries, concatenate
 from numpy.testing import assert_allclose, assert_array_equal
 
-from lstm_forecasters.errors import CovariateError
+from lstm_forecasters.errors import CovariateError, DataError
 
 
 @pytest.fixture
@@ -70,6 +70,25 @@ def test_a_series_that_becomes_constant_is_forecast_as_that_constant(make, month
     assert_allclose(values_of(model.predict(15)), 110, atol=0.5)
     samples = model.predict(15, num_samples=20, random_state=1)
     assert_allclose(samples.all_values(), 110, atol=10)
+
+
+def test_forecasts_beyond_the_type_of_the_series_are_refused(make):
+    """They used to be infinite; float64 holds them, in the same model."""
+    ramp = np.linspace(0.1, 1, 60, dtype="float32")
+    series = TimeSeries.from_values(ramp * np.float32(3.3e38))
+    model = make(likelihood="quantile").fit(series)
+    expected = make(likelihood="quantile").fit(TimeSeries.from_values(ramp))
+    message = r"reaches [3-9]\.\d+e\+38.* float32, which ends at 3\.4e\+38.*float64"
+    for asked in (
+        {"predict_likelihood_parameters": True},
+        {"num_samples": 20, "random_state": 1},
+    ):
+        with pytest.raises(DataError, match=message):
+            model.predict(6, **asked)
+        found = model.predict(6, series.astype("float64"), **asked).all_values()
+        assert found.max() > np.finfo("float32").max
+        level = expected.predict(6, **asked).all_values()
+        assert_allclose(found / 3.3e38, level, rtol=1e-4)
 
 
 @pytest.mark.parametrize("dtype", [bool, "int64", "float32", object])

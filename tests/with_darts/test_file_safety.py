@@ -50,11 +50,11 @@ def refused(match="", model_class=VanillaLSTMModel):
         model_class.load("model.pt")
 
 
-def seal_again():
-    """Seal model.pt and its network anew, as whoever forges them can."""
-    with zipfile.ZipFile("model.pt", "a") as file:
+def seal_again(model=Path("model.pt")):
+    """Seal a model and its network anew, as whoever forges them can."""
+    with zipfile.ZipFile(model, "a") as file:
         file.comment = b""
-    seal(Path("model.pt"), Path("model.pt.ckpt"))
+    seal(model, model.with_name(f"{model.name}.ckpt"))
 
 
 class Trap:
@@ -187,6 +187,69 @@ def test_saving_leaves_nothing_but_its_two_files(saved, tmp_path):
     assert VanillaLSTMModel.load(tmp_path / "other.pt").predict(3) == saved.predict(3)
     saved.save()
     assert sum(one.name.startswith("VanillaLSTM") for one in tmp_path.iterdir()) == 2
+
+
+# -- darts' other readers -----------------------------------------------------------
+
+READERS = ["load_weights", "load_from_checkpoint", "load_weights_from_checkpoint"]
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_no_reader_takes_what_is_damaged_or_foreign(
+    saved, other, small, monthly, reader
+):
+    """And a model that was to have its weights is as it was."""
+    place = {"path": "model.pt"}
+    files = [Path(name) for name in PARTS]
+    if "checkpoint" in reader:
+        settings = {**small, "hidden_size": 2, "n_epochs": 1, "work_dir": "."}
+        run = VanillaLSTMModel(save_checkpoints=True, model_name="run", **settings)
+        run.fit(monthly(30), val_series=monthly(30))
+        place = {"model_name": "run", "work_dir": ".", "best": False}
+        files = [Path("run/_model.pth.tar"), *Path("run/checkpoints").glob("last-*")]
+    before = other.predict(3)
+    read = getattr(other, reader)
+
+    def save(content):
+        """Write a file of torch, as whoever forges one can."""
+        torch.save(content, file)
+        seal_again(files[0])
+
+    def refused(match):
+        """Check that a file is refused by its name."""
+        with pytest.raises(FileFormatError, match=f"{file}.*{match}"):
+            read(**place)
+        assert other.predict(3) == before
+
+    for file in files:
+        data = file.read_bytes()
+        for content in (*foreign_files().values(), pickle.dumps(Trap()), data[:-9]):
+            file.write_bytes(content)
+            refused("no file that save has written|cannot be loaded|they are no pair")
+        flipped = bytearray(data)
+        flipped[data.index(b"\x80\x02") + 2] ^= 1  # in the pickle
+        file.write_bytes(flipped)
+        refused("is damaged")
+        save(Trap())
+        refused("Blocked unsafe global `posix.mkdir`")
+        for content in ({"weights": torch.ones(3)}, torch.ones(3), None):
+            save(content)
+            refused("cannot be loaded")
+        assert not Path("trapped").exists()
+        file.unlink()
+        message = r"Could not find|is missing|There is no file|No such file"
+        with pytest.raises((OSError, ValueError), match=message):
+            read(**place)
+        assert other.predict(3) == before
+        file.write_bytes(data)
+    content = torch.load(file, weights_only=False)
+    content["state_dict"].popitem()
+    save(content)
+    refused("cannot be loaded.*Missing key")
+    file.write_bytes(data)
+    seal_again(files[0])
+    loaded = read(**place) or other
+    assert loaded.predict(3, monthly(30)) == saved.predict(3)
 
 
 # -- one file for both ecosystems ---------------------------------------------------

@@ -52,6 +52,22 @@ def test_a_level_multiplies_the_forecast_and_nothing_else(make, y, likelihood, l
             assert_allclose(moved.predict_var(fh=fh) / level**2, expected, rtol=1e-4)
 
 
+@pytest.mark.parametrize("likelihood", ["quantile", "normal", "student_t"])
+def test_variances_beyond_float64_are_refused(make, y, likelihood):
+    """They used to be infinite; all else goes on as ever."""
+    plain, large = (
+        make(likelihood=likelihood, horizon=6).fit(series) for series in (y, 1e200 * y)
+    )
+    for fh in ([1, 6], [1, 20], [-30, 0]):
+        with pytest.raises(DataError, match=r"beyond float64.*Divide y.*interval"):
+            large.predict_var(fh=fh)
+        expected = plain.predict_quantiles(fh=fh, alpha=LEVELS)
+        found = large.predict_quantiles(fh=fh, alpha=LEVELS)
+        assert_allclose(found / 1e200, expected, rtol=1e-4)
+    mean = large.predict_proba(fh=[1]).mean() / 1e200
+    assert_allclose(mean, plain.predict_proba(fh=[1]).mean(), rtol=1e-4)
+
+
 def test_a_series_that_becomes_constant_is_forecast_as_that_constant(make, y):
     """Three years of seasons, then three years in which nothing moves."""
     moved = y.iloc[:36].std()
