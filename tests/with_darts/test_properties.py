@@ -204,18 +204,21 @@ def cases(draw):
     ahead = dict(covariates)
     if covariates and draw(st.sampled_from([False, False, True])):
         kind = draw(st.sampled_from(list(covariates)))
-        ways = ["short", "none", "renamed", "reordered", "wider", "infinite", "late"]
-        broken = draw(st.sampled_from(ways))
+        cut = draw(st.integers(1, 40))
+        ways = {
+            "short": lambda one: one[: max(1, len(one) - cut)],
+            "late": lambda one: one[min(cut, len(one) - 1) :],
+            "renamed": renamed,
+            "reordered": lambda one: one[list(one.components[::-1])],
+            "wider": lambda one: one.stack(renamed(one)),
+            "infinite": infinite,
+        }
+        broken = draw(st.sampled_from(["none", *ways]))
         is_sound = False
-        if broken == "short":
-            cut = draw(st.integers(1, 40))
-            ahead[kind] = each(lambda one: one[: max(1, len(one) - cut)], ahead[kind])
-        elif broken == "none":
+        if broken == "none":
             del ahead[kind]
-        elif broken == "renamed":
-            ahead[kind] = each(renamed, ahead[kind])
         else:
-            ahead[kind] = each(lambda one: one[list(one.components[::-1])], ahead[kind])
+            ahead[kind] = each(ways[broken], ahead[kind])
     if "past_covariates" in covariates and not isinstance(n, str | None) and n > chunk:
         is_sound = False  # they end at the cutoff, and darts wants them beyond it
     if draw(st.sampled_from([False] * 5 + [True])):
