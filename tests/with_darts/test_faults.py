@@ -228,6 +228,20 @@ def test_hours_over_a_clock_change_are_forecast_in_universal_time(make, monthly)
     assert list(back) == list(times[60:])
 
 
+def test_a_time_zone_changes_nothing_and_two_are_refused(make, monthly):
+    """By darts, which drops the first and knows no time stamps in the second."""
+    times = pd.date_range("2024-03-02", periods=60, freq="h")
+    naive = pd.Series(values_of(monthly()), index=times)
+    zoned = naive.tz_localize("Europe/Berlin")
+    found, expected = (
+        make().fit(TimeSeries.from_series(one)).predict(9) for one in (zoned, naive)
+    )
+    assert found == expected
+    two = zoned.index[:30].append(zoned.index[30:].tz_convert("US/Eastern"))
+    with pytest.raises(ValueError, match="must be indexed either with a DatetimeIndex"):
+        TimeSeries.from_series(naive.set_axis(two))
+
+
 def test_time_stamps_that_are_missing_double_or_in_disorder(make, monthly):
     """darts refuses the first two, by one message, and sorts the last."""
     plain = pd.Series(values_of(monthly()), index=monthly().time_index)

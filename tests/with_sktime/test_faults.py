@@ -302,6 +302,11 @@ def test_a_time_zone_is_known_by_its_name(make, y, X):
     assert_array_equal(*forecasts)
     with pytest.raises(DataError, match=r"Europe/Berlin.*time zone"):
         forecaster.predict(fh=[1], X=known[72:].tz_convert("US/Eastern"))
+    with pytest.raises(DataError, match=r"Europe/Berlin.*time zone"):
+        forecaster.update(later.tz_convert("US/Eastern"), known[60:72])
+    two = series.index[:30].append(series.index[30:].tz_convert("US/Eastern"))
+    with pytest.raises(TypeError, match=r"Index'> is not supported.*DatetimeIndex"):
+        make().fit(y.set_axis(two))
 
 
 def frozen(data):
