@@ -128,6 +128,17 @@ def test_ten_times_the_chunk_begins_like_the_chunk(make, monthly, likelihood):
         assert_finite(long)
 
 
+def test_ten_times_the_window_stays_at_the_level_of_the_series(make, monthly):
+    """Points and medians of samples do; the samples themselves spread."""
+    model = make(likelihood="quantile").fit(monthly())
+    level = monthly().values()[-12:].mean()
+    assert_allclose(model.predict(120).values(), level, atol=25)
+    samples = model.predict(120, num_samples=50, random_state=1).all_values()[:, 0]
+    assert_allclose(np.median(samples, axis=1), level, atol=25)
+    assert_allclose(samples, level, atol=1000)
+    assert samples[-12:].std(axis=1).mean() > samples[:12].std(axis=1).mean()
+
+
 @pytest.mark.parametrize("joint", [False, True])
 def test_two_hundred_components_are_forecast_each_at_its_level(make, joint):
     levels = 1000 * np.arange(200.0)

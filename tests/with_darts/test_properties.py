@@ -83,6 +83,12 @@ def renamed(series):
     return series.with_columns_renamed(names, [f"other_{name}" for name in names])
 
 
+def wider(series):
+    """Return a series with all columns once more, under other names."""
+    bare = series.with_static_covariates(None)  # which darts may not be able to join
+    return bare.stack(renamed(bare))
+
+
 def infinite(series):
     """Return a series of nothing but infinite values."""
     return series.with_values(np.full_like(series.all_values(), np.inf))
@@ -100,7 +106,7 @@ def every(function):
 
 BREAKS = [
     every(infinite),
-    every(lambda one: one.stack(renamed(one))),
+    every(wider),
     every(lambda one: one[list(one.components[:1])]),
     every(lambda one: one[: max(1, len(one) // 2)]),
     every(renamed),
@@ -210,7 +216,7 @@ def cases(draw):
             "late": lambda one: one[min(cut, len(one) - 1) :],
             "renamed": renamed,
             "reordered": lambda one: one[list(one.components[::-1])],
-            "wider": lambda one: one.stack(renamed(one)),
+            "wider": wider,
             "infinite": infinite,
         }
         broken = draw(st.sampled_from(["none", *ways]))
