@@ -280,13 +280,16 @@ def check_a_list_is_forecast_as_one_by_one(make):
 
 @conformance
 def check_short_series_are_fitted_and_forecast(make):
-    """Shorter than a window, in a list with a long one and by themselves."""
+    """In a list with a long one and by themselves, like a window without its start."""
+    window = wave(WINDOW)
     for series in ([wave(60), wave(9)], [wave(14), wave(14, seed=1)]):
         model = make().fit(series)
         for n_steps in (9, 4, 1):
-            forecast = model.predict(9, wave(n_steps))
-            assert_finite(forecast)
-            assert forecast.start_time() == n_steps
+            forecast = model.predict(9, window[-n_steps:])
+            assert forecast.start_time() == WINDOW
+            assert_allclose(forecast.values(), 0, atol=4)
+            masked = changed(window, slice(0, WINDOW - n_steps), np.nan)
+            assert_close(forecast, model.predict(9, masked))
 
 
 @conformance

@@ -80,19 +80,25 @@ import json
 import numpy as np
 import torch
 from darts import TimeSeries
-from lstm_forecasters.darts import VanillaLSTMModel
+from lstm_forecasters.darts import EncoderDecoderLSTMModel, VanillaLSTMModel
 
 series = TimeSeries.from_values(np.random.default_rng(0).normal(size=60).cumsum())
 
-def fit(**others):
+def fit(kind=VanillaLSTMModel, **others):
     settings = {"hidden_size": 4, "n_epochs": 1, "batch_size": 8, "random_state": 0}
-    return VanillaLSTMModel(12, 6, **settings | others).fit(series)
+    return kind(12, 6, **settings | others).fit(series)
 
 def predict():
     return model.predict(9).values()[:, 0].tolist()
 
 def fit_and_predict():
     return fit().predict(9).values()[:, 0].tolist()
+
+def decode():
+    return decoder.predict(9).values()[:, 0].tolist()
+
+def fit_and_decode():
+    return fit(EncoderDecoderLSTMModel).predict(9).values()[:, 0].tolist()
 
 def fit_on():
     return model.fit(series, epochs=1).epochs_trained
@@ -124,14 +130,16 @@ def adopt():
     adopted = VanillaLSTMModel.from_network(large.network_)
     return adopted.predict(9, series).values()[:, 0].tolist()
 
-tasks = [predict, fit_and_predict, fit_on, forecast_the_past]
+tasks = [predict, fit_and_predict, decode, fit_and_decode]
+tasks += [fit_on, forecast_the_past]
 tasks += [load, load_weights, read, adopt]
 tasks += [predict_on_one_thread, predict_on_two_threads]
 torch.set_num_threads(1)
 model, large = fit(), fit(hidden_size=128)
+decoder = fit(EncoderDecoderLSTMModel)
 large.save(file)
 large.to_file(file + ".safetensors")
-expected = predict()
+expected = predict(), decode()
 after_one = {task.__name__: in_fork(task) for task in tasks}
 torch.set_num_threads(2)
 torch.ones(1_000_000) + 1
@@ -151,10 +159,12 @@ def forks(tmp_path_factory):
 
 
 def test_forks_of_a_process_with_one_thread_work(forks):
-    expected, after_one, _, _ = forks
+    (expected, decoded), after_one, _, _ = forks
     assert after_one["predict"] == expected
     assert after_one["fit_and_predict"] == expected
     assert after_one["predict_on_two_threads"] == expected
+    assert after_one["decode"] == decoded
+    assert after_one["fit_and_decode"] == decoded
 
 
 def test_forks_work_after_other_code_used_several_threads(forks):
@@ -165,7 +175,7 @@ def test_forks_work_after_other_code_used_several_threads(forks):
 
 def test_forks_are_refused_after_a_fit_on_several_threads(forks):
     """They would hang, as the threads stay behind."""
-    expected, _, _, after_a_fit = forks
+    (expected, _), _, _, after_a_fit = forks
     assert after_a_fit["predict_on_one_thread"] == expected
     for task in after_a_fit.keys() - {"predict_on_one_thread"}:
         found = after_a_fit[task]

@@ -237,11 +237,16 @@ def test_the_model_conforms(model, check, request):
     )
 
 
-def test_a_model_forecasts_in_a_spawned_process():
+def test_a_spawned_process_fits_and_forecasts_the_same():
     series = wave()
-    model = MAKERS["VanillaLSTMModel"]().fit(series)
+    names = [one.__name__ for one in OURS] + ["zero-shot", "fine-tuned"]
+    fitted = [MAKERS[name]().fit(series) for name in names]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
-        forecast = pool.submit(model.predict, 9).result()
-    assert isinstance(forecast, TimeSeries)
-    assert_array_equal(forecast.values(), model.predict(9).values())
+        found = [pool.submit(model.predict, 9) for model in fitted]
+        there = [pool.submit(MAKERS[name]().fit, series) for name in names]
+    for model, one, other in zip(fitted, found, there, strict=True):
+        expected = model.predict(9)
+        assert isinstance(one.result(), TimeSeries)
+        assert_array_equal(one.result().values(), expected.values())
+        assert_array_equal(other.result().predict(9).values(), expected.values())

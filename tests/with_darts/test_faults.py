@@ -147,6 +147,17 @@ def test_ten_times_the_chunk_begins_like_the_chunk(make, monthly, likelihood):
         assert_finite(long)
 
 
+def test_ten_times_the_window_stays_at_the_level_of_the_series(make, monthly):
+    """Points and medians of samples do; the samples themselves spread."""
+    model = make(likelihood="quantile").fit(monthly())
+    level = monthly().values()[-12:].mean()
+    assert_allclose(model.predict(120).values(), level, atol=25)
+    samples = model.predict(120, num_samples=50, random_state=1).all_values()[:, 0]
+    assert_allclose(np.median(samples, axis=1), level, atol=25)
+    assert_allclose(samples, level, atol=1000)
+    assert samples[-12:].std(axis=1).mean() > samples[:12].std(axis=1).mean()
+
+
 @pytest.mark.parametrize("joint", [False, True])
 def test_two_hundred_components_are_forecast_each_at_its_level(make, joint):
     levels = 1000 * np.arange(200.0)
@@ -245,6 +256,20 @@ def test_hours_over_a_clock_change_are_forecast_in_universal_time(make, monthly)
     forecast = make(season_length=12).fit(TimeSeries.from_series(universal)).predict(9)
     back = forecast.time_index.tz_localize("UTC").tz_convert("Europe/Berlin")
     assert list(back) == list(times[60:])
+
+
+def test_a_time_zone_changes_nothing_and_two_are_refused(make, monthly):
+    """By darts, which drops the first and knows no time stamps in the second."""
+    times = pd.date_range("2024-03-02", periods=60, freq="h")
+    naive = pd.Series(values_of(monthly()), index=times)
+    zoned = naive.tz_localize("Europe/Berlin")
+    found, expected = (
+        make().fit(TimeSeries.from_series(one)).predict(9) for one in (zoned, naive)
+    )
+    assert found == expected
+    two = zoned.index[:30].append(zoned.index[30:].tz_convert("US/Eastern"))
+    with pytest.raises(ValueError, match="must be indexed either with a DatetimeIndex"):
+        TimeSeries.from_series(naive.set_axis(two))
 
 
 def test_time_stamps_that_are_missing_double_or_in_disorder(make, monthly):

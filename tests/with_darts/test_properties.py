@@ -83,6 +83,12 @@ def renamed(series):
     return series.with_columns_renamed(names, [f"other_{name}" for name in names])
 
 
+def wider(series):
+    """Return a series with all columns once more, under other names."""
+    bare = series.with_static_covariates(None)  # which darts may not be able to join
+    return bare.stack(renamed(bare))
+
+
 def infinite(series):
     """Return a series of nothing but infinite values."""
     return series.with_values(np.full_like(series.all_values(), np.inf))
@@ -100,7 +106,7 @@ def every(function):
 
 BREAKS = [
     every(infinite),
-    every(lambda one: one.stack(renamed(one))),
+    every(wider),
     every(lambda one: one[list(one.components[:1])]),
     every(lambda one: one[: max(1, len(one) // 2)]),
     every(renamed),
@@ -204,18 +210,21 @@ def cases(draw):
     ahead = dict(covariates)
     if covariates and draw(st.sampled_from([False, False, True])):
         kind = draw(st.sampled_from(list(covariates)))
-        ways = ["short", "none", "renamed", "reordered", "wider", "infinite", "late"]
-        broken = draw(st.sampled_from(ways))
+        cut = draw(st.integers(1, 40))
+        ways = {
+            "short": lambda one: one[: max(1, len(one) - cut)],
+            "late": lambda one: one[min(cut, len(one) - 1) :],
+            "renamed": renamed,
+            "reordered": lambda one: one[list(one.components[::-1])],
+            "wider": wider,
+            "infinite": infinite,
+        }
+        broken = draw(st.sampled_from(["none", *ways]))
         is_sound = False
-        if broken == "short":
-            cut = draw(st.integers(1, 40))
-            ahead[kind] = each(lambda one: one[: max(1, len(one) - cut)], ahead[kind])
-        elif broken == "none":
+        if broken == "none":
             del ahead[kind]
-        elif broken == "renamed":
-            ahead[kind] = each(renamed, ahead[kind])
         else:
-            ahead[kind] = each(lambda one: one[list(one.components[::-1])], ahead[kind])
+            ahead[kind] = each(ways[broken], ahead[kind])
     if "past_covariates" in covariates and not isinstance(n, str | None) and n > chunk:
         is_sound = False  # they end at the cutoff, and darts wants them beyond it
     if draw(st.sampled_from([False] * 5 + [True])):

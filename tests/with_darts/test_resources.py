@@ -15,10 +15,9 @@ import numpy as np
 from darts import TimeSeries
 from lstm_forecasters import darts
 
-settings = {
-    "Stacked": {"hidden_size": 8, "pl_trainer_kwargs": {"max_steps": 3}},
-    "Pretrained": {"fine_tune_steps": 1},
-}[name]
+settings = {"hidden_size": 8, "pl_trainer_kwargs": {"max_steps": 3}}
+if name == "Pretrained":
+    settings = {"fine_tune_steps": 1}
 model_class = getattr(darts, name + "LSTMModel")
 series = TimeSeries.from_values(np.random.default_rng(0).normal(size=20_000).cumsum())
 
@@ -35,10 +34,9 @@ import pandas as pd
 from darts import TimeSeries
 from lstm_forecasters import darts
 
-settings = {
-    "Vanilla": {"hidden_size": 4, "pl_trainer_kwargs": {"max_steps": 2}},
-    "Pretrained": {"fine_tune_steps": 2},
-}[name]
+settings = {"hidden_size": 4, "pl_trainer_kwargs": {"max_steps": 2}}
+if name == "Pretrained":
+    settings = {"fine_tune_steps": 2}
 model_class = getattr(darts, name + "LSTMModel")
 months = pd.date_range("1980-01", periods=500, freq="MS")
 
@@ -56,13 +54,24 @@ print(fit(5000))
 """
 
 
-@pytest.mark.parametrize("name", ["Stacked", "Pretrained"])
+NAMES = ["Vanilla", "Stacked", "Bidirectional", "EncoderDecoder", "Pretrained"]
+
+
+def architectures(*always):
+    """Return all of them; those that do not run always do in ``tox -e memory``."""
+    return [
+        pytest.param(name, marks=() if name in always else pytest.mark.memory)
+        for name in NAMES
+    ]
+
+
+@pytest.mark.parametrize("name", architectures("Stacked", "Pretrained"))
 def test_many_fits_take_no_more_memory_than_a_few(name):
     """One kept copy of the series would take 8 MiB more."""
     assert answer_of(MEMORY, f"name = {name!r}", FITS) < 4
 
 
-@pytest.mark.parametrize("name", ["Vanilla", "Pretrained"])
+@pytest.mark.parametrize("name", architectures("Vanilla", "Pretrained"))
 def test_a_large_list_takes_a_small_multiple_of_its_own_memory(name):
     """Its windows are gathered batch by batch: all of them would take 36 times it."""
     peak = answer_of(MEMORY, f"name = {name!r}", LARGE)

@@ -6,6 +6,7 @@ import joblib
 import pytest
 from numpy.testing import assert_array_equal
 
+from lstm_forecasters.sktime import PretrainedLSTMForecaster
 from tests.processes import FORKING, answer_of
 
 FH = [1, 4, 9]
@@ -36,6 +37,9 @@ def test_sixteen_threads_forecast_with_one_forecaster(make, y, likelihood):
 
 def test_loky_processes_fit_and_forecast_the_same(small, y, forecasters):
     unfitted = [each(**small, horizon=6) for each in forecasters]
+    unfitted += [
+        PretrainedLSTMForecaster(fine_tune_steps=n, random_state=3) for n in (0, 2)
+    ]
     parallel = joblib.Parallel(n_jobs=2, backend="loky")
     fitted = parallel(joblib.delayed(one.fit)(y) for one in unfitted)
     there = parallel(joblib.delayed(one.predict)(fh=FH) for one in fitted)
@@ -48,19 +52,26 @@ import json
 import numpy as np
 import pandas as pd
 import torch
+from lstm_forecasters.sktime import EncoderDecoderLSTMForecaster
 from lstm_forecasters.sktime import VanillaLSTMForecaster
 
 y = pd.Series(np.random.default_rng(0).normal(size=80).cumsum())
 settings = {"hidden_size": 4, "max_steps": 3, "batch_size": 8, "random_state": 0}
 
-def fit(**others):
-    return VanillaLSTMForecaster(**settings | others).fit(y[:60], fh=[1, 2])
+def fit(kind=VanillaLSTMForecaster, **others):
+    return kind(**settings | others).fit(y[:60], fh=[1, 2])
 
 def predict():
     return forecaster.predict().tolist()
 
 def fit_and_predict():
     return fit().predict().tolist()
+
+def decode():
+    return decoder.predict().tolist()
+
+def fit_and_decode():
+    return fit(EncoderDecoderLSTMForecaster).predict().tolist()
 
 def update():
     return fitted.update(y[60:]).predict().tolist()
@@ -84,12 +95,14 @@ def adopt():
     adopted = VanillaLSTMForecaster.from_network(large.network_)
     return adopted.fit(y[:60]).predict([1, 2]).tolist()
 
-tasks = [predict, fit_and_predict, update, pretrain, load, adopt]
+tasks = [predict, fit_and_predict, decode, fit_and_decode]
+tasks += [update, pretrain, load, adopt]
 tasks += [predict_on_one_thread, predict_on_two_threads]
 torch.set_num_threads(1)
 forecaster, fitted, large = fit(), fit(), fit(hidden_size=128)
+decoder = fit(EncoderDecoderLSTMForecaster)
 large.to_file(file, keep_context=True)
-expected = predict()
+expected = predict(), decode()
 after_one = {task.__name__: in_fork(task) for task in tasks}
 torch.set_num_threads(2)
 torch.ones(1_000_000) + 1
@@ -109,10 +122,12 @@ def forks(tmp_path_factory):
 
 
 def test_forks_of_a_process_with_one_thread_work(forks):
-    expected, after_one, _, _ = forks
+    (expected, decoded), after_one, _, _ = forks
     assert after_one["predict"] == expected
     assert after_one["fit_and_predict"] == expected
     assert after_one["predict_on_two_threads"] == expected
+    assert after_one["decode"] == decoded
+    assert after_one["fit_and_decode"] == decoded
 
 
 def test_forks_work_after_other_code_used_several_threads(forks):
@@ -123,7 +138,7 @@ def test_forks_work_after_other_code_used_several_threads(forks):
 
 def test_forks_are_refused_after_a_fit_on_several_threads(forks):
     """They would hang, as the threads stay behind."""
-    expected, _, _, after_a_fit = forks
+    (expected, _), _, _, after_a_fit = forks
     assert after_a_fit["predict_on_one_thread"] == expected
     for task in after_a_fit.keys() - {"predict_on_one_thread"}:
         found = after_a_fit[task]

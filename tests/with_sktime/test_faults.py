@@ -147,6 +147,20 @@ def test_ten_times_the_trained_horizon_begins_like_the_trained_one(make, y, like
         assert_finite(long)
 
 
+def test_ten_times_the_window_stays_at_the_level_of_the_series(make, y):
+    """Medians do; quantiles spread, and not without bounds."""
+    forecaster = make(window_length=12, horizon=6).fit(y)
+    fh = range(1, 121)
+    assert_allclose(forecaster.predict(fh=fh), y[-12:].mean(), atol=50)
+    low, medians, high = forecaster.predict_quantiles(fh=fh, alpha=LEVELS).to_numpy().T
+    assert_allclose(medians, y[-12:].mean(), atol=50)
+    for outer in (low, high):
+        assert_allclose(outer, y[-12:].mean(), atol=200)
+        assert (
+            np.abs(outer - medians)[-12:].mean() > np.abs(outer - medians)[:12].mean()
+        )
+
+
 @pytest.mark.parametrize("joint", [False, True])
 def test_two_hundred_columns_are_forecast_each_at_its_level(make, joint):
     levels = 1000 * np.arange(200.0)
@@ -318,6 +332,11 @@ def test_a_time_zone_is_known_by_its_name(make, y, X):
     assert_array_equal(*forecasts)
     with pytest.raises(DataError, match=r"Europe/Berlin.*time zone"):
         forecaster.predict(fh=[1], X=known[72:].tz_convert("US/Eastern"))
+    with pytest.raises(DataError, match=r"Europe/Berlin.*time zone"):
+        forecaster.update(later.tz_convert("US/Eastern"), known[60:72])
+    two = series.index[:30].append(series.index[30:].tz_convert("US/Eastern"))
+    with pytest.raises(TypeError, match=r"Index'> is not supported.*DatetimeIndex"):
+        make().fit(y.set_axis(two))
 
 
 def frozen(data):
@@ -362,3 +381,25 @@ def test_what_was_passed_stays_as_it_was(make, panel):
         assert data.attrs == kept.attrs
         assert data.index.identical(kept.index)
         assert data.columns.identical(kept.columns)
+
+
+@pytest.mark.parametrize("container", ["numpy2D", "numpy3D", "df-list"])
+def test_arrays_and_lists_that_were_passed_stay_as_they_were(make, container):
+    values = np.random.default_rng(0).normal(size=(2, 1, 40))
+    values[..., 5] = np.nan
+    y = {
+        "numpy2D": values[0].T,
+        "numpy3D": values,
+        "df-list": [pd.DataFrame(one.T) for one in values],
+    }[container]
+    before = copy.deepcopy(y)
+    forecaster = make(horizon=2).fit(y)
+    for call in (
+        lambda: None,
+        lambda: forecaster.predict(fh=[-1, 1, 5]),
+        lambda: forecaster.predict_quantiles(fh=[-1, 1, 5], alpha=LEVELS),
+        lambda: forecaster.update(y),
+    ):
+        call()
+        for one, kept in zip(y, before, strict=True):
+            assert_array_equal(one, kept)

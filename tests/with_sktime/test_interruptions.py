@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import textwrap
 
 import numpy as np
 import pandas as pd
@@ -21,78 +20,87 @@ def make(make_any):
 
 
 FIT = """
-    import sys
-    import numpy as np
-    import pandas as pd
-    from lstm_forecasters import sktime
-    from lstm_forecasters.backend import checkpoints, training
+import sys
+import numpy as np
+import pandas as pd
+from lstm_forecasters import sktime
+from lstm_forecasters.backend import checkpoints, training
 
-    name, checkpoint, stop, out = sys.argv[1:]
-    checkpoints.SECONDS_BETWEEN = 0.0
-    training.batches_per_block = lambda *_: 3
-    step = training.Trainer.step
+task, *names = sys.argv[1:]
+stop = {"wait": 25, "go on": 10, "fit": None}[task]
+checkpoints.SECONDS_BETWEEN = 0.0
+training.batches_per_block = lambda *_: 3
+step = training.Trainer.step
 
-    def stepping(self, *args):
-        if self.n_done == int(stop):
-            print("here", flush=True)
-            sys.stdin.read()
-        return step(self, *args)
+def stepping(self, *args):
+    if self.n_done == stop:
+        print("here", flush=True)
+        sys.stdin.read()
+    return step(self, *args)
 
-    training.Trainer.step = stepping
-    draws = np.random.default_rng(0).normal(size=60).cumsum()
-    y = pd.Series(draws, index=pd.period_range("2000-01", periods=60, freq="M"))
-    small = {"hidden_size": 6, "max_steps": 40}
-    settings = {
-        "StackedLSTMForecaster": {**small, "dropout": 0.2},
-        "EncoderDecoderLSTMForecaster": small,
-        "PretrainedLSTMForecaster": {"window_length": 24, "fine_tune_steps": 40},
-    }[name]
-    settings |= {"batch_size": 8, "random_state": 3}
-    forecaster = getattr(sktime, name)(**settings, checkpoint=checkpoint or None)
+training.Trainer.step = stepping
+draws = np.random.default_rng(0).normal(size=60).cumsum()
+y = pd.Series(draws, index=pd.period_range("2000-01", periods=60, freq="M"))
+small = {"hidden_size": 6, "max_steps": 40}
+of_name = {
+    "StackedLSTMForecaster": {**small, "dropout": 0.2},
+    "PretrainedLSTMForecaster": {"window_length": 24, "fine_tune_steps": 40},
+}
+for name in names:
+    settings = {"batch_size": 8, "random_state": 3, **of_name.get(name, small)}
+    checkpoint = None if task == "fit" else f"{name}.state"
+    forecaster = getattr(sktime, name)(**settings, checkpoint=checkpoint)
     forecaster.fit(y, fh=range(1, 7))
-    np.save(out, forecaster.predict_quantiles(alpha=[0.1, 0.5, 0.9]).to_numpy())
+    found = {key: one.numpy() for key, one in forecaster.network_.state_dict().items()}
+    found["quantiles"] = forecaster.predict_quantiles(alpha=[0.1, 0.5, 0.9])
+    np.savez(f"{name} {task}", **found)
 """
 
 
-def start(*arguments):
-    """Start a fit in a process of its own."""
+def start(folder, task, *names):
+    """Start fits in a process, which works in a folder."""
     return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(FIT), *map(str, arguments)],
+        [sys.executable, "-c", FIT, task, *names],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        cwd=folder,
     )
 
 
-@pytest.mark.parametrize(
-    ("kind", "name"),
-    [
-        (signal.SIGKILL, "StackedLSTMForecaster"),
-        (signal.SIGTERM, "EncoderDecoderLSTMForecaster"),
-        (signal.SIGINT, "StackedLSTMForecaster"),
-        (signal.SIGKILL, "PretrainedLSTMForecaster"),
-    ],
-)
-def test_a_killed_fit_ends_at_the_network_it_would_have_ended_at(kind, name, tmp_path):
-    state = tmp_path / "state"
-    whole = start(name, "", -1, tmp_path / "whole.npy")
-    killed = start(name, state, 25, tmp_path / "never.npy")
-    assert killed.stdout.readline() == "here\n"
-    killed.send_signal(kind)
-    _, errors = killed.communicate()
-    assert killed.returncode != 0
-    assert ("KeyboardInterrupt" in errors) == (kind == signal.SIGINT)
-    assert [path.name for path in tmp_path.iterdir() if "whole" not in path.name] == [
-        "state"
-    ]
-    resumed = start(name, state, 10, tmp_path / "resumed.npy")
-    assert resumed.communicate() == ("", "")
-    assert whole.communicate() == ("", "")
-    np.testing.assert_array_equal(
-        np.load(tmp_path / "resumed.npy"), np.load(tmp_path / "whole.npy")
-    )
-    assert not state.exists()
+def test_killed_fits_end_at_the_networks_they_would_have_ended_at(tmp_path):
+    """Weights bit for bit, and other files are as they were."""
+    signals = {
+        "VanillaLSTMForecaster": signal.SIGTERM,
+        "StackedLSTMForecaster": signal.SIGINT,
+        "BidirectionalLSTMForecaster": signal.SIGKILL,
+        "EncoderDecoderLSTMForecaster": signal.SIGTERM,
+        "PretrainedLSTMForecaster": signal.SIGKILL,
+    }
+    sales = tmp_path / "sales.csv"
+    sales.write_text("month,sales\n2000-01,3\n")
+    waiting = {name: start(tmp_path, "wait", name) for name in signals}
+    for name, process in waiting.items():
+        assert process.stdout.readline() == "here\n"
+        process.send_signal(signals[name])
+        _, errors = process.communicate()
+        assert process.returncode == -signals[name]
+        assert ("KeyboardInterrupt" in errors) == (signals[name] == signal.SIGINT)
+    states = {f"{name}.state" for name in signals}
+    assert {path.name for path in tmp_path.iterdir()} == {"sales.csv", *states}
+    assert sales.read_text() == "month,sales\n2000-01,3\n"
+    tasks = [start(tmp_path, task, *signals) for task in ("go on", "fit")]
+    for process in tasks:
+        assert process.communicate() == ("", "")
+    for name in signals:
+        found, expected = (
+            dict(np.load(tmp_path / f"{name} {task}.npz")) for task in ("go on", "fit")
+        )
+        assert found.keys() == expected.keys()
+        for key, values in expected.items():
+            np.testing.assert_array_equal(found[key], values, err_msg=key)
+        assert not (tmp_path / f"{name}.state").exists()
 
 
 @pytest.fixture

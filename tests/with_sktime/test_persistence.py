@@ -186,12 +186,17 @@ def test_parameters_that_are_no_data_are_refused(small, y, tmp_path):
 
 
 def test_another_process_forecasts_the_same(small, y, forecasters):
-    """Sent by pickle to a process that starts from nothing."""
+    """Sent by pickle to a process that starts from nothing, before fit and after."""
     unfitted = [each(**small, horizon=6) for each in forecasters]
-    unfitted += [PretrainedLSTMForecaster(fine_tune_steps=n, sp=12) for n in (0, 2)]
-    fitted = [each.fit(y) for each in unfitted]
+    unfitted += [
+        PretrainedLSTMForecaster(fine_tune_steps=n, random_state=3) for n in (0, 2)
+    ]
+    fitted = [each.clone().fit(y) for each in unfitted]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         found = list(pool.map(operator.methodcaller("predict", fh=[1, 4, 9]), fitted))
-    for forecaster, forecast in zip(fitted, found, strict=True):
-        assert_array_equal(forecast, forecaster.predict(fh=[1, 4, 9]))
+        there = list(pool.map(operator.methodcaller("fit", y), unfitted))
+    for forecaster, forecast, other in zip(fitted, found, there, strict=True):
+        expected = forecaster.predict(fh=[1, 4, 9])
+        assert_array_equal(forecast, expected)
+        assert_array_equal(other.predict(fh=[1, 4, 9]), expected)

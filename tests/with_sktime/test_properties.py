@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from hypothesis import event, given
 from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
 from sktime.exceptions import NotFittedError
 from sktime.forecasting.base import ForecastingHorizon
 
@@ -118,6 +119,7 @@ class Case:
     fh: Any
     index: pd.Index | None
     later: Any
+    later_X: pd.DataFrame | None
     forecaster: Any
     fh_in_fit: bool
     is_sound: bool
@@ -207,9 +209,10 @@ def cases(draw):
         is_sound = False
     is_sound &= settings.get("validation_fraction", 0.0) == 0
     fh_in_fit = draw(st.booleans())
-    later = None
-    if X is None and draw(st.booleans()):
+    later = later_X = None
+    if draw(st.booleans()):
         later = frame([range(end + 1, end + 4) for end in ends], columns, None)
+        later_X = None if X is None else whole_X.loc[later.index]
     if n_columns == 1 and not n_series and draw(st.booleans()):
         name = draw(st.sampled_from(["a", None, 3]))
         y = y.iloc[:, 0].rename(name)
@@ -224,7 +227,9 @@ def cases(draw):
     forecaster = forecaster_class(
         **{name: value for name, value in settings.items() if name in known}
     )
-    return Case(y, X, X_ahead, fh, index, later, forecaster, fh_in_fit, is_sound)
+    return Case(
+        y, X, X_ahead, fh, index, later, later_X, forecaster, fh_in_fit, is_sound
+    )
 
 
 def check_form(forecast, case):
@@ -256,9 +261,10 @@ def test_forecasts_are_finite_and_in_form_or_refused(case):
             quantiles = forecaster.predict_quantiles(X=case.X_ahead, alpha=ALPHA)
             interval = forecaster.predict_interval(X=case.X_ahead, coverage=[0.9, 0.5])
             variance = forecaster.predict_var(X=case.X_ahead)
+            distribution = forecaster.predict_proba(X=case.X_ahead)
         if case.later is not None:
-            case.forecaster.update(case.later, update_params=bool(case.fh_in_fit))
-            updated = forecaster.predict(fh=[1, 2])
+            forecaster.update(case.later, case.later_X, update_params=case.fh_in_fit)
+            updated = forecaster.predict(fh=[1, 2], X=case.X_ahead)
     except Exception as error:
         if case.is_sound:
             raise
@@ -287,3 +293,6 @@ def test_forecasts_are_finite_and_in_form_or_refused(case):
         assert (inner >= outer).all()
     assert np.isfinite(variance.to_numpy()).all()
     assert (variance.to_numpy() >= 0).all()
+    assert case.index is None or distribution.index.equals(case.index)
+    assert np.isfinite(distribution.mean().to_numpy()).all()
+    assert_array_equal(distribution.var(), variance)

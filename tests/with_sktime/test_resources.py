@@ -15,10 +15,9 @@ import numpy as np
 import pandas as pd
 from lstm_forecasters import sktime
 
-settings = {
-    "Stacked": {"hidden_size": 8, "max_steps": 3},
-    "Pretrained": {"window_length": 24, "fine_tune_steps": 1},
-}[name]
+settings = {"hidden_size": 8, "max_steps": 3}
+if name == "Pretrained":
+    settings = {"window_length": 24, "fine_tune_steps": 1}
 forecaster_class = getattr(sktime, name + "LSTMForecaster")
 y = pd.Series(np.random.default_rng(0).normal(size=20_000).cumsum())
 
@@ -34,10 +33,9 @@ import numpy as np
 import pandas as pd
 from lstm_forecasters import sktime
 
-settings = {
-    "Vanilla": {"hidden_size": 4, "max_steps": 2},
-    "Pretrained": {"fine_tune_steps": 2},
-}[name]
+settings = {"hidden_size": 4, "max_steps": 2}
+if name == "Pretrained":
+    settings = {"fine_tune_steps": 2}
 forecaster_class = getattr(sktime, name + "LSTMForecaster")
 
 def fit(n_series):
@@ -53,13 +51,24 @@ print(fit(5000))
 """
 
 
-@pytest.mark.parametrize("name", ["Stacked", "Pretrained"])
+NAMES = ["Vanilla", "Stacked", "Bidirectional", "EncoderDecoder", "Pretrained"]
+
+
+def architectures(*always):
+    """Return all of them; those that do not run always do in ``tox -e memory``."""
+    return [
+        pytest.param(name, marks=() if name in always else pytest.mark.memory)
+        for name in NAMES
+    ]
+
+
+@pytest.mark.parametrize("name", architectures("Stacked", "Pretrained"))
 def test_many_fits_take_no_more_memory_than_a_few(name):
     """One kept copy of the series would take 8 MiB more."""
     assert answer_of(MEMORY, f"name = {name!r}", FITS) < 4
 
 
-@pytest.mark.parametrize("name", ["Vanilla", "Pretrained"])
+@pytest.mark.parametrize("name", architectures("Vanilla", "Pretrained"))
 def test_a_large_panel_takes_a_small_multiple_of_its_own_memory(name):
     """Its windows are gathered batch by batch: all of them would take 36 times it."""
     peak = answer_of(MEMORY, f"name = {name!r}", LARGE)

@@ -19,6 +19,7 @@ def make(make_any):
 
 
 STEPS = [-30, -2, 0, 1, 2, 5, 20]
+FREQUENCIES = ["Q-NOV", "Y-MAR", "W-WED", "2M", "15min", "90min", "ms", "us", "ns"]
 INDEXES = {
     "months": lambda n: pd.period_range("1999-11", periods=n, freq="M"),
     "quarters": lambda n: pd.period_range("1990Q3", periods=n, freq="Q"),
@@ -49,6 +50,12 @@ INDEXES = {
     "range": lambda n: pd.RangeIndex(n),
     "integers": lambda n: pd.Index(np.arange(n) + 1000),
     "negative integers": lambda n: pd.RangeIndex(-50, n - 50),
+    **{
+        f"periods of {freq}": lambda n, freq=freq: pd.period_range(
+            "2000-01-05", periods=n, freq=freq
+        )
+        for freq in FREQUENCIES
+    },
 }
 """From a number of time steps to an index."""
 
