@@ -1,13 +1,12 @@
 """What forecasters do with faulty input, files, threads and interruptions.
 
 Every case of ``reliability_cases.py`` is put to every library of
-``reliability_libraries.py``: this package's forecasters and, where they are installed,
+``reliability_libraries.py``: this package's ten classes and, where they are installed,
 darts' BlockRNNModel and RNNModel, neuralforecast's LSTM and sktime's ESRNNForecaster.
 The outcome is judged by the rules that stand in ``KINDS`` there.
 
     python examples/benchmarks/reliability.py
     python examples/benchmarks/reliability.py --document docs/reliability.md
-    python examples/benchmarks/reliability.py --all-classes
     python examples/benchmarks/reliability.py --only "darts RNNModel" --rows 1 6a 31b
 
 A library's cases run one after the other in a child process, which says which case it
@@ -38,7 +37,7 @@ from pathlib import Path
 import torch
 from document import put_part
 from reliability_cases import CASES, GOOD, KINDS, Outcome, judged, victim
-from reliability_libraries import DEFAULT, LIBRARIES, library
+from reliability_libraries import COLUMNS, LIBRARIES, library
 
 TITLE = "Fault by fault"
 STARTED, ABSENT, NOT_RUN = "started", 3, Outcome("not run")
@@ -152,7 +151,7 @@ def read(output: Path) -> dict[tuple[str, str], Outcome]:
 
 def table(found: dict[tuple[str, str], Outcome]) -> str:
     """Return the outcomes of one class for each library, a row for each case."""
-    names = [one for one in DEFAULT if any((one, row) in found for row in CASES)]
+    names = [one for one in COLUMNS if any((one, row) in found for row in CASES)]
     lines = [["", "case", *names], ["---"] * (len(names) + 2)]
     for row, one in CASES.items():
         cells = [cell(found.get((name, row), NOT_RUN)) for name in names]
@@ -168,7 +167,7 @@ def table(found: dict[tuple[str, str], Outcome]) -> str:
 
 def other_classes(found: dict[tuple[str, str], Outcome]) -> str:
     """Say which outcomes of this package's other classes differ from those shown."""
-    others = [name for name in {name for name, _ in found} if name not in DEFAULT]
+    others = [name for name in {name for name, _ in found} if name not in COLUMNS]
     lines = []
     for name in sorted(others):
         shown = f"{name.partition(',')[0]}, Vanilla"
@@ -180,9 +179,7 @@ def other_classes(found: dict[tuple[str, str], Outcome]) -> str:
         ]
         differences = ", ".join(unlike) if unlike else "none"
         lines.append(f"- {name}: {len(rows)} cases, unlike Vanilla: {differences}.")
-    return (
-        "\n".join(["Our other classes, by `--all-classes`:\n", *lines]) if lines else ""
-    )
+    return "\n".join(["Our other classes:\n", *lines]) if lines else ""
 
 
 def report(output: Path) -> str:
@@ -210,10 +207,7 @@ def main() -> None:
     """Run what is not there yet, and write the report."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--output", type=Path, default=Path("reliability-results"))
-    parser.add_argument("--only", nargs="+", choices=LIBRARIES, help="libraries")
-    parser.add_argument(
-        "--all-classes", action="store_true", help="all ten classes of this package"
-    )
+    parser.add_argument("--only", nargs="+", default=list(LIBRARIES), choices=LIBRARIES)
     parser.add_argument("--rows", nargs="+", default=list(CASES), choices=CASES)
     parser.add_argument("--seconds", type=float, default=120, help="limit of a case")
     parser.add_argument("--jobs", type=int, default=2, help="libraries at a time")
@@ -226,13 +220,12 @@ def main() -> None:
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--victim", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    names = arguments.only or list(LIBRARIES if arguments.all_classes else DEFAULT)
     if arguments.victim is not None:
-        victim(library(names[0]), arguments.victim)
+        victim(library(arguments.only[0]), arguments.victim)
         return
     output = arguments.output.resolve()
     if arguments.child:
-        run_cases(names[0], arguments.rows, output)
+        run_cases(arguments.only[0], arguments.rows, output)
         return
     output.mkdir(parents=True, exist_ok=True)
     if not arguments.report_only:
@@ -240,7 +233,7 @@ def main() -> None:
             list(
                 pool.map(
                     lambda name: watch(name, arguments.rows, output, arguments.seconds),
-                    names,
+                    arguments.only,
                 )
             )
     text = report(output)

@@ -35,6 +35,7 @@ from document import put_part
 from speed_contenders import (
     BARE,
     BFLOAT16,
+    FITS,
     IN_DARTS,
     IN_SKTIME,
     LOOPS,
@@ -61,15 +62,11 @@ GROWTH_STEPS = 50
 GROWTH_BASE = Workload(1, 1000, 96, 24, 64, 64)
 GROWTH_AXES = {
     "steps": (50, 100, 200, 400),
-    "n_series": (1, 10, 100, 1000, 4000),
+    "n_series": (1, 500, 1000, 2000, 4000),
     "points": (250, 500, 1000, 2000),
     "lookback": (24, 48, 96, 168, 336),
     "horizon": (12, 24, 48, 96),
     "hidden": (16, 32, 64, 128),
-}
-GROWTH_SETTINGS: dict[str, dict[str, Any]] = {
-    "defaults": {},
-    "single steps": {"segment_length": 1},
 }
 
 METHOD = (
@@ -77,7 +74,11 @@ METHOD = (
     "them once. Multiples are medians of the rounds' ratios, times are medians with "
     "their ranges. The bare loop and ours are timed as a whole; libraries on Lightning "
     "by a callback that stamps the end of every batch, without their first "
-    f"{WARM_UP} steps. A smaller batch at the end of an epoch counts by its windows."
+    f"{WARM_UP} steps. A smaller batch at the end of an epoch counts by its windows. "
+    "Whole fits by size have two exponents, slopes by size with both in logarithms: of "
+    "the seconds, and of those on top of the smallest size's, by how much larger the "
+    "size is. The second is 1 where the cost is a fixed part and a linear one. In "
+    f"darts, such a fit takes {WARM_UP} steps more."
 )
 
 Rounds = dict[str, list[float]]
@@ -364,28 +365,30 @@ def training_memory(contender: str, workload: str) -> float:
 
 
 def growth(options: argparse.Namespace) -> Section:
-    """Time fits of the sktime forecaster as data and network grow."""
+    """Time whole fits in both libraries as data and network grow."""
     tables, figures = [], {}
     for axis, sizes in GROWTH_AXES.items():
         tasks = {
-            f"{setting} {size}": functools.partial(
-                prepare_fit, *fit_of_size(axis, size), **kwargs
+            f"{name}, {size}": functools.partial(
+                prepare_fit, fit, *fit_of_size(axis, size)
             )
-            for setting, kwargs in GROWTH_SETTINGS.items()
+            for name, fit in FITS.items()
             for size in sizes
         }
-        rounds, _ = take_turns(f"fit by {axis}", tasks, options.runs)
-        medians = [statistics.median(seconds) for seconds in rounds.values()]
-        by_setting = np.split(np.array(medians), len(GROWTH_SETTINGS))
-        rows = [
-            [setting, exponent(sizes, one), *(f"{seconds:.3f}" for seconds in one)]
-            for setting, one in zip(GROWTH_SETTINGS, by_setting, strict=True)
-        ]
-        header = [axis, "exponent", *map(str, sizes)]
+        rounds, absent = take_turns(f"fit by {axis}", tasks, options.runs)
+        rows = []
+        for name in FITS:
+            keys = [f"{name}, {size}" for size in sizes]
+            if rounds.keys() >= set(keys):
+                seconds = np.array([statistics.median(rounds[key]) for key in keys])
+                cells = [f"{one:.3f}" for one in seconds]
+                rows.append([name, *exponents(np.array(sizes), seconds), *cells])
+        header = [axis, "exponent", "on top", *map(str, sizes)]
         of_steps = "" if axis == "steps" else f" of {GROWTH_STEPS} steps"
         title = f"Seconds of a fit{of_steps}, by {axis}"
-        tables.append(Table(title, header, rows))
-        figures[axis] = {"sizes": sizes, "seconds": rounds}
+        left_out = " ".join(f"{name}: {why}." for name, why in absent.items())
+        tables.append(Table(title, header, rows, left_out))
+        figures[axis] = {"sizes": sizes, "seconds": rounds, "absent": absent}
     return tables, figures
 
 
@@ -397,20 +400,21 @@ def fit_of_size(axis: str, size: int) -> tuple[Workload, int]:
 
 
 def prepare_fit(
-    work: Workload, n_steps: int, **architecture: Any
+    contender: Contender, work: Workload, n_steps: int
 ) -> Callable[[], float]:
-    """Return a fit of the sktime forecaster that returns its seconds."""
-    (fit,) = IN_SKTIME.values()
-    fit(work, WARM_UP, **architecture)
-
-    def run() -> float:
-        trained = fit(work, n_steps, **architecture)
-        return trained.seconds_per_window * work.batch * n_steps
-
-    return run
+    """Return a fit that returns its seconds."""
+    contender(work, WARM_UP)
+    return lambda: contender(work, n_steps).fit_seconds
 
 
-def exponent(sizes: tuple[int, ...], seconds: np.ndarray) -> str:
+def exponents(sizes: np.ndarray, seconds: np.ndarray) -> list[str]:
+    """Return the slopes of seconds, and of what is on top of the first, by size."""
+    grown, on_top = sizes[1:] - sizes[0], seconds[1:] - seconds[0]
+    of_growth = slope(grown, on_top) if (on_top > 0).all() else "none"
+    return [slope(sizes, seconds), of_growth]
+
+
+def slope(sizes: np.ndarray, seconds: np.ndarray) -> str:
     """Return the slope of seconds by size, both in logarithms."""
     return f"{np.polyfit(np.log(sizes), np.log(seconds), 1)[0]:.2f}"
 

@@ -9,6 +9,7 @@ is not installed is only left out.
 from __future__ import annotations
 
 import functools
+import math
 import tempfile
 import time
 from collections.abc import Callable
@@ -110,10 +111,14 @@ WORKLOADS = {
 
 @dataclass
 class Trained:
-    """What a training took, and what forecasts all series of the workload with it."""
+    """What a training took, and what forecasts all series of the workload with it.
+
+    ``fit_seconds`` are those of a whole fit by a public interface.
+    """
 
     seconds_per_window: float
     forecast: Callable[[], object] | None = None
+    fit_seconds: float = math.nan
 
 
 Contender = Callable[[Workload, int], Trained]
@@ -218,7 +223,7 @@ def ours_in_sktime(work: Workload, n_steps: int, **architecture: Any) -> Trained
     start = time.perf_counter()
     forecaster.fit(series, fh=range(1, work.horizon + 1))
     seconds = time.perf_counter() - start
-    return Trained(seconds / (n_steps * work.batch), forecaster.predict)
+    return Trained(seconds / (n_steps * work.batch), forecaster.predict, seconds)
 
 
 def darts_model(
@@ -242,10 +247,12 @@ def darts_model(
         }
     )
     series = work.darts_series
+    start = time.perf_counter()
     model.fit(series)
+    seconds = time.perf_counter() - start
     model.trainer_params["callbacks"].clear()  # forecasts are timed from outside
     forecast = functools.partial(model.predict, work.horizon, series)
-    return Trained(watch.seconds_per_window(), forecast)
+    return Trained(watch.seconds_per_window(), forecast, seconds)
 
 
 def ours_in_darts(work: Workload, n_steps: int, **architecture: Any) -> Trained:
@@ -375,3 +382,9 @@ IN_DARTS: dict[str, Contender] = {
 }
 
 IN_SKTIME: dict[str, Contender] = {"ours in sktime, defaults": ours_in_sktime}
+
+FITS: dict[str, Contender] = {
+    **IN_SKTIME,
+    "ours in sktime, single steps": functools.partial(ours_in_sktime, segment_length=1),
+    "ours in darts, defaults": ours_in_darts,
+}

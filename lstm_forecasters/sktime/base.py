@@ -28,7 +28,7 @@ from lstm_forecasters.backend.recipe import (
     default_references,
     default_steps,
 )
-from lstm_forecasters.backend.training import Trainer, training_windows
+from lstm_forecasters.backend.training import Trainer
 from lstm_forecasters.backend.windows import Layout, Windows
 from lstm_forecasters.errors import (
     CovariateError,
@@ -315,7 +315,7 @@ class BaseLSTMForecaster(PersistentForecaster):
     ) -> ForecastModel:
         """Return an untrained model for the series of a context."""
         spec = self._spec()
-        lengths = np.array([len(series.values) for series in context.series])
+        lengths = context.lengths
         longest = int(lengths.max())
         period = self._period(context)
         horizon = (
@@ -342,7 +342,7 @@ class BaseLSTMForecaster(PersistentForecaster):
 
     def _period(self, context: Context) -> int:
         """Return the season that was given, or the one of the time axis."""
-        longest = max(len(series.values) for series in context.series)
+        longest = context.lengths.max()
         season = context.grid.season
         return int(self.sp or (season if longest > 2 * season else 1))
 
@@ -354,8 +354,8 @@ class BaseLSTMForecaster(PersistentForecaster):
         generator: torch.Generator,
         *,
         is_new: bool,
-    ) -> None:
-        """Train a model on the series of a context."""
+    ) -> Windows | None:
+        """Train a model on the series of a context, and return their windows."""
         panel = context.panel()
         windows = Windows(panel, model.layout)
         checkpoint = None
@@ -374,6 +374,7 @@ class BaseLSTMForecaster(PersistentForecaster):
         if is_new and (checkpoint is None or checkpoint.read() is None):
             rehearse_spread(model, windows, recipe, generator, device=self.device)
         trainer.run()
+        return windows
 
     def _train(
         self,
@@ -386,19 +387,23 @@ class BaseLSTMForecaster(PersistentForecaster):
     ) -> BaseLSTMForecaster:
         """Train a model and adopt it; on Ctrl-C adopt what is there, and raise."""
         try:
-            self._learn(model, context, recipe, generator, is_new=is_new)
+            windows = self._learn(model, context, recipe, generator, is_new=is_new)
         except KeyboardInterrupt:
             self._adopt(model, context)
             self._is_vectorized = False
             self._state = "fitted"
             raise
-        return self._adopt(model, context)
+        return self._adopt(model, context, windows)
 
-    def _adopt(self, model: ForecastModel, context: Context) -> BaseLSTMForecaster:
-        """Keep a model and the context that it forecasts from."""
+    def _adopt(
+        self, model: ForecastModel, context: Context, windows: Windows | None = None
+    ) -> BaseLSTMForecaster:
+        """Keep a model and the context that it forecasts from, laid out as windows."""
+        if windows is None:
+            windows = Windows(context.panel(), model.layout)
         self.network_ = model.eval()
         self._context = context
-        self._windows = Windows(context.panel(), model.layout)
+        self._windows = windows
         return self
 
     def _update(
@@ -411,9 +416,10 @@ class BaseLSTMForecaster(PersistentForecaster):
             return self._adopt(self.network_, context)
         about_to_compute()
         model = copy.deepcopy(self.network_)
-        windows = Windows(context.panel(), model.layout)
-        n_channels = windows.n_components // model.layout.n_channels
-        n_windows = len(training_windows(windows)[0][0]) * n_channels
+        layout = model.layout
+        _, n_origins = layout.training_origins(context.lengths)
+        n_channels = len(context.columns) // layout.n_channels
+        n_windows = int(n_origins.sum()) * n_channels
         steps = self.max_steps or default_steps(n_windows)
         steps = max(1, round(SHARE_OF_STEPS_IN_UPDATE * steps))
         recipe = self._recipe_of_more(steps)

@@ -83,10 +83,15 @@ class Context:
         n_past = len(self.covariates.past)
         return Panel(
             values=np.concatenate([one.values for one in self.series]),
-            lengths=np.array([len(one.values) for one in self.series]),
+            lengths=self.lengths,
             past_covariates=covariates[:, :n_past],
             future_covariates=covariates[:, n_past:],
         )
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Time steps of each series, (I,)."""
+        return np.array([len(one.values) for one in self.series])
 
     @property
     def cutoffs(self) -> np.ndarray:

@@ -23,6 +23,7 @@ from lstm_forecasters.backend.pretrained import (
     pretrained_network,
 )
 from lstm_forecasters.backend.recipe import Recipe
+from lstm_forecasters.backend.windows import Windows
 from lstm_forecasters.sktime.base import BaseLSTMForecaster, largest_step
 from lstm_forecasters.sktime.context import Context
 from lstm_forecasters.specs import Architecture, PretrainedLSTM, plain
@@ -195,13 +196,14 @@ class PretrainedLSTMForecaster(BaseLSTMForecaster):
         generator: torch.Generator,
         *,
         is_new: bool,
-    ) -> None:
+    ) -> Windows | None:
         """Train a model on, where training was asked for."""
-        if self.fine_tune_steps > 0:
-            n_values = int((~np.isnan(context.panel().values)).sum())
-            rate = fine_tuning_rate(recipe.learning_rate, model.layout, n_values)
-            recipe = dataclasses.replace(recipe, learning_rate=rate)
-            super()._learn(model, context, recipe, generator, is_new=False)
+        if self.fine_tune_steps == 0:
+            return None
+        n_values = int((~np.isnan(context.panel().values)).sum())
+        rate = fine_tuning_rate(recipe.learning_rate, model.layout, n_values)
+        recipe = dataclasses.replace(recipe, learning_rate=rate)
+        return super()._learn(model, context, recipe, generator, is_new=False)
 
     @classmethod
     def _parameters_of(cls, network: ForecastModel) -> dict[str, Any]:

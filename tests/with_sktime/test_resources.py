@@ -1,9 +1,13 @@
-"""Memory stays: over many fits, and in proportion to the data."""
+"""Memory stays: over many fits, and in proportion to the data. So does the time."""
 
 import sys
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from lstm_forecasters import sktime
+from lstm_forecasters.sktime import base
 from tests.processes import MEMORY, answer_of
 
 pytestmark = pytest.mark.skipif(
@@ -73,3 +77,19 @@ def test_a_large_panel_takes_a_small_multiple_of_its_own_memory(name):
     """Its windows are gathered batch by batch: all of them would take 36 times it."""
     peak = answer_of(MEMORY, f"name = {name!r}", LARGE)
     assert peak < 13 * 5000 * 500 * 8 / 2**20
+
+
+@pytest.mark.parametrize("name", ["Vanilla", "Pretrained"])
+def test_a_fit_and_an_update_lay_the_series_out_once_each(name, monkeypatch):
+    """Windows of many series take longer than the steps of training on them."""
+    steps = {"Vanilla": "max_steps", "Pretrained": "fine_tune_steps"}[name]
+    forecaster = getattr(sktime, name + "LSTMForecaster")(**{steps: 2}, sp=2)
+    made, windows = [], base.Windows
+    monkeypatch.setattr(
+        base, "Windows", lambda *args: made.append(windows(*args)) or made[-1]
+    )
+    y = pd.Series(np.random.default_rng(0).normal(size=40).cumsum())
+    forecaster.fit(y[:30], fh=[1, 2])
+    assert made == [forecaster._windows]
+    forecaster.update(y[30:])
+    assert made[1:] == [forecaster._windows]
