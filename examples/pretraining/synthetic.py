@@ -41,6 +41,8 @@ random walk (0.5)
 autoregression (all)
     Of the first order, phi uniform from -0.3 to 0.98, deviation log-normal, median 0.3,
     sigma 0.8.
+noise (0.5)
+    N(0, 1), times log-normal, median 0.3, sigma 0.8.
 level shifts (0.3)
     N(0, 2), one in a while on average.
 shocks (0.35)
@@ -126,6 +128,7 @@ def draw_series(
     values += _autoregression(random, n_series, n_steps)
     values += _level_shifts(random, pace, n_steps)
     values = _calmed(random, values)
+    values += _noise(random, n_series, n_steps)
     values += _shocks(random, pace, n_steps)
     values += _season(random, periods, pace, n_steps)
     values += _trend(random, pace, n_steps)
@@ -306,6 +309,13 @@ def _autoregression(random: Generator, n_series: int, n_steps: int) -> np.ndarra
     """Draw stationary noise with a memory of one step."""
     noise = _remembered(random, random.uniform(-0.3, 0.98, n_series), n_steps)
     return noise * _log_normal(random, n_series, 0.3, 0.8)
+
+
+def _noise(random: Generator, n_series: int, n_steps: int) -> np.ndarray:
+    """Draw noise without a memory."""
+    noise = random.normal(size=(n_series, n_steps))
+    noise *= _log_normal(random, n_series, 0.3, 0.8)
+    return noise * _chosen(random, n_series, 0.5)
 
 
 def _level_shifts(random: Generator, pace: np.ndarray, n_steps: int) -> np.ndarray:

@@ -2,9 +2,10 @@
 
 History columns (D): value, observed, what the reference says of it and whether that is
 known, then past and known-future covariates, each followed by its mask.
-Horizon columns (E): reference path, position, what was seen some seasons back and
-whether that is known, then the known-future covariates, their difference from the time
-step that the reference repeats, and their mask.
+Horizon columns (E): reference path, position, then what was seen some seasons back, as
+the difference from the path, and by how much the mean profile of many seasons differs
+from that of the last one; which of the lags are known; the known-future covariates,
+their difference from the time step that the reference repeats, and their mask.
 Static columns (S): the logarithm of the season, then static covariates.
 """
 
@@ -25,6 +26,10 @@ from lstm_forecasters.backend.references import (
     seen_at,
     shares_of,
 )
+from lstm_forecasters.backend.seasonal import (
+    change_of_profile,
+    deviations,
+)
 from lstm_forecasters.backend.windows import Layout, WindowBatch
 
 __all__ = [
@@ -33,6 +38,7 @@ __all__ = [
     "fold_channels",
     "history_columns",
     "horizon_columns",
+    "recalled_columns",
     "split_shares",
     "static_columns",
     "unfold_channels",
@@ -125,8 +131,16 @@ def history_columns(layout: Layout) -> int:
 
 def horizon_columns(layout: Layout) -> int:
     """Return E, the number of columns of the horizon."""
-    lags = 2 * layout.n_channels * len(layout.lags)
-    return layout.n_channels + 1 + lags + 3 * len(layout.future_covariates)
+    seen = recalled_columns(layout) + layout.n_channels * len(layout.lags)
+    return layout.n_channels + 1 + seen + 3 * len(layout.future_covariates)
+
+
+def recalled_columns(layout: Layout) -> int:
+    """Return how many of them are differences that other seasons make to the path.
+
+    One for each lag and one for the mean profile, for each channel.
+    """
+    return layout.n_channels * (len(layout.lags) + 1) if layout.lags else 0
 
 
 def static_columns(layout: Layout) -> int:
@@ -182,10 +196,11 @@ def assemble(
     ]
     unit = POSITION_UNIT if layout.reads_period else layout.horizon
     position = (turn / (turn + unit)).expand(len(values), -1)[:, :, None]
-    horizon = [frame.path[:, lookback:], position]
-    frame.path = frame.path[:, lookback : lookback + layout.horizon]
+    path = frame.path[:, lookback:]
+    frame.path = path[:, : layout.horizon]
+    horizon = [path, position]
     if layout.lags:
-        horizon += _some_seasons_back(values, batch.period, ahead, layout)
+        horizon += _recalled(values, batch.observed, batch.period, path, ahead, layout)
     n_past, n_future = len(layout.past_covariates), len(layout.future_covariates)
     n_known = n_past + n_future
     if n_past:
@@ -260,15 +275,25 @@ def unfold_channels(values: Tensor, n_channels: int) -> Tensor:
     return values.unflatten(0, (-1, n_channels)).squeeze(3).transpose(1, 2)
 
 
-def _some_seasons_back(
-    values: Tensor, period: Tensor, ahead: Tensor, layout: Layout
+def _recalled(
+    values: Tensor,
+    observed: Tensor,
+    period: Tensor,
+    path: Tensor,
+    ahead: Tensor,
+    layout: Layout,
 ) -> list[Tensor]:
-    """Return values (B, W, C) at the lags of steps ahead, 0 if unseen, and a mask."""
+    """Return what other seasons would make of the reference path, and what is known.
+
+    The differences from it of what was seen at the lags (B, H, R * C), that of the
+    mean profile from the last season's (B, H, C), all 0 where unseen; and which lags
+    were seen (B, H, R * C).
+    """
     lags = lags_of(period, layout.lags)
-    longest = layout.period * max(layout.lags)
-    seen = seen_at(lags, values, values.shape[1], ahead, longest)  # (B, R, H, C)
-    seen = seen.movedim(1, 2).flatten(2)
-    return [seen.nan_to_num(), ~seen.isnan()]
+    seen = seen_at(lags, values, values.shape[1], ahead)  # (B, R, H, C)
+    others = (seen - path[:, None]).movedim(1, 2).flatten(2)
+    mean = change_of_profile(deviations(values, observed, period), period, ahead)
+    return [others.nan_to_num(), mean, ~others.isnan()]
 
 
 def _standardise(values: Tensor, means: Tensor, scales: Tensor) -> list[Tensor]:
@@ -291,7 +316,8 @@ def _ahead_of_reference(
     future = functional.pad(future, (0, 0, 0, beyond))
     mask = functional.pad(mask, (0, 0, 0, beyond))
     shares = reference.shares.mean(1)[:, :, None, None]  # (B, R, 1, 1)
-    known = seen_at(reference.lags, mask, now, ahead) * mask[:, None, rows]
-    change = future[:, None, rows] - seen_at(reference.lags, future, now, ahead)
+    lags = reference.lags
+    known = seen_at(lags, mask, now, ahead, is_seen=True) * mask[:, None, rows]
+    change = future[:, None, rows] - seen_at(lags, future, now, ahead, is_seen=True)
     change = (change * known * shares).sum(1)
     return [future[:, rows], change, mask[:, rows]]

@@ -13,6 +13,7 @@ from lstm_forecasters.backend.features import (
     assemble,
     history_columns,
     horizon_columns,
+    recalled_columns,
     static_columns,
     unfold_channels,
 )
@@ -62,6 +63,7 @@ class ForecastModel(nn.Module):
                 history_columns=history_columns(layout),
                 horizon_columns=horizon_columns(layout),
                 static_columns=static_columns(layout),
+                recalled_columns=recalled_columns(layout),
                 known_future=n_future,
                 n_channels=layout.n_channels,
                 n_parameters=likelihood.n_parameters,
@@ -152,10 +154,12 @@ class ForecastModel(nn.Module):
         Where the network runs in half precision, the likelihood does not.
         """
         raw = self.network(columns.history, columns.horizon, columns.static, generator)
-        if raw.dtype not in (torch.bfloat16, torch.float16):
+        if raw.dtype in (torch.bfloat16, torch.float16):
+            raw = raw.float()
+        if not torch.is_autocast_enabled(raw.device.type):
             return self.likelihood.parameters(raw, columns.frame.path)
         with torch.autocast(raw.device.type, enabled=False):
-            return self.likelihood.parameters(raw.float(), columns.frame.path)
+            return self.likelihood.parameters(raw, columns.frame.path)
 
     def forecast(
         self, batch: WindowBatch, generator: Generator | None = None

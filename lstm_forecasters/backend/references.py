@@ -26,6 +26,7 @@ __all__ = [
     "lags_of",
     "seen_at",
     "shares_of",
+    "take",
     "window_errors",
 ]
 
@@ -54,7 +55,8 @@ class Reference:
         ``longest`` is how many steps before the cutoff are asked for at most.
         """
         now = history.shape[1]
-        return self._blend(seen_at(self.lags, history, now, steps, longest))
+        said = seen_at(self.lags, history, now, steps, is_seen=longest <= now)
+        return self._blend(said)
 
     def _blend(self, said: Tensor) -> Tensor:
         """Return the mean over references (B, R, S, C) by their shares, NaN if none."""
@@ -65,19 +67,29 @@ class Reference:
 
 
 def seen_at(
-    lags: Tensor, values: Tensor, now: int, steps: Tensor, longest: int = 0
+    lags: Tensor, values: Tensor, now: int, steps: Tensor, *, is_seen: bool = False
 ) -> Tensor:
-    """Return values (B, T, Q) at what lags (B, R) repeat at steps (S,), (B, R, S, Q).
+    """Return values (B, T, Q) at what lags (B, R) repeat at steps, (B, R, S, Q).
 
-    ``now`` is the row of step 0, from which on a lag is repeated as often as needed.
-    Of up to ``longest`` rows before it, NaN stands for those that there are not.
+    Parameters
+    ----------
+    lags : torch.Tensor of shape (B, R)
+        Time steps back.
+    values : torch.Tensor of shape (B, T, Q)
+        Floats.
+    now : int
+        Row of step 0, from which on a lag is repeated as often as needed.
+    steps : torch.Tensor of shape (S,), or (B, 1, S) where they differ
+        Steps that are asked for.
+    is_seen : bool, default=False
+        Whether no row before the first one is asked for. NaN stands for these.
     """
-    unseen = max(0, longest - now)
-    if unseen:
-        values = functional.pad(values, (0, 0, unseen, 0), value=torch.nan)
     lags = lags[:, :, None]
-    rows = now + unseen - lags + torch.where(steps < 0, steps, steps % lags)
-    return _take(values, rows.flatten(1)).unflatten(1, rows.shape[1:])
+    rows = now - lags + torch.where(steps < 0, steps, steps % lags)
+    if not is_seen:
+        values = functional.pad(values, (0, 0, 1, 0), value=torch.nan)
+        rows = (rows + 1).clamp_min(0)
+    return take(values, rows.flatten(1)).unflatten(1, rows.shape[1:])
 
 
 def lags_of(period: Tensor, seasons: tuple[int, ...]) -> Tensor:
@@ -175,6 +187,6 @@ def _running(values: np.ndarray, first: np.ndarray) -> np.ndarray:
     return total - total[first] + values[first]
 
 
-def _take(values: Tensor, steps: Tensor) -> Tensor:
+def take(values: Tensor, steps: Tensor) -> Tensor:
     """Return values (B, T, C) at steps (B, S) of each window, (B, S, C)."""
     return values.gather(1, steps[:, :, None].expand(-1, -1, values.shape[2]))

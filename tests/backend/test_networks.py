@@ -20,6 +20,7 @@ SIZES = NetworkSizes(
     history_columns=6,
     horizon_columns=8,
     static_columns=2,
+    recalled_columns=0,
     known_future=2,
     n_channels=2,
     n_parameters=3,

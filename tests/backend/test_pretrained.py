@@ -6,10 +6,15 @@ import sys
 from importlib.resources import files
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from lstm_forecasters.backend.forecasting import forecast
+from lstm_forecasters.backend.likelihoods import QuantileLikelihood
+from lstm_forecasters.backend.model import ForecastModel
+from lstm_forecasters.backend.networks import PretrainedSeq2SeqLSTM
+from lstm_forecasters.backend.networks.layers import NetworkSizes
 from lstm_forecasters.backend.pretrained import (
     adapted,
     layout_of,
@@ -17,8 +22,10 @@ from lstm_forecasters.backend.pretrained import (
     references_of,
 )
 from lstm_forecasters.backend.windows import Panel, Windows
+from lstm_forecasters.specs import PretrainedLSTM
 
 MEGABYTE = 2**20
+SPEC = PretrainedLSTM(hidden_size=8, num_layers=2, segment_length=6, linear_path=False)
 IMPORTS = """
 from unittest.mock import patch
 import lstm_forecasters.backend.pretrained as module
@@ -44,6 +51,21 @@ def forecasts(model, series, horizon=24, **covariates):
 
 def fresh(seed=0):
     return torch.Generator().manual_seed(seed)
+
+
+def prepared(layout, series):
+    """Return an untrained network and what it reads of a series."""
+    likelihood = QuantileLikelihood((0.2, 0.5, 0.8))
+    model = ForecastModel.create(SPEC, layout, likelihood, fresh()).eval()
+    panel = Panel(values=series[:, None], lengths=np.array([len(series)]))
+    windows = Windows(panel, layout)
+    rows, steps = (torch.from_numpy(one) for one in windows.cutoffs())
+    return model, model.prepare(windows.gather(rows, steps))
+
+
+def in_units(columns, values):
+    """Return normalised values in the units of the series."""
+    return (values * columns.frame.scale + columns.frame.center).numpy()
 
 
 @pytest.fixture(scope="module")
@@ -211,19 +233,81 @@ def test_the_shared_network_is_not_what_is_adapted(monthly):
         assert torch.equal(one, before[name]), name
 
 
-def test_lags_are_the_values_some_seasons_back(monthly):
+def test_other_seasons_are_columns_less_the_reference_path():
+    """What lies one and three seasons back; a line has the profile that it had."""
     layout = dataclasses.replace(layout_of(12, horizon=14), lags=(1, 3))
-    model = adapted(pretrained_network(), layout_of(12, horizon=14), fresh())
-    model.layout = layout
-    values = np.arange(40.0)
-    windows = Windows(Panel(values=values[:, None], lengths=np.array([40])), layout)
-    series, steps = (torch.from_numpy(one) for one in windows.cutoffs())
-    columns = model.prepare(windows.gather(series, steps))
-    center, scale = (getattr(columns.frame, name) for name in ("center", "scale"))
-    seen, known = columns.horizon[0, :, 2:4], columns.horizon[0, :, 4:]
-    back = (seen * scale + center).numpy()
+    _, columns = prepared(layout, np.arange(40.0))
+    path, of_lags, mean, known = columns.horizon[0].split_with_sizes([2, 2, 1, 2], 1)
+    back = in_units(columns, path[:, :1] + of_lags)
     repeated = [*range(28, 40), *range(28, 34)]  # 14 steps, in three turns of six
     np.testing.assert_allclose(back[:, 0], repeated, rtol=1e-5)
     np.testing.assert_allclose(back[:, 1], range(4, 22), rtol=1e-5)
+    np.testing.assert_allclose(mean, 0, atol=1e-6)
     assert (known == 1).all()
     assert float(columns.static) == pytest.approx(np.log(12))
+
+
+def test_the_mean_profile_is_of_what_was_observed_before_the_cutoff():
+    """Of ten seasons, from the first step that is forecast on."""
+    series = season_and_trend(150)
+    series[[100, 131, 141]] = np.nan
+    layout = layout_of(12, horizon=12, output_shift=5)
+    _, columns = prepared(layout, series)
+    filled = pd.Series(series)
+    filled = filled.fillna(filled.shift(12))
+    deviation = (filled - filled.rolling(12).mean()).where(~np.isnan(series))
+    profiles = deviation[30:].to_numpy().reshape(10, 12)
+    latest = pd.DataFrame(profiles).ffill().iloc[-1]
+    expected = np.roll(np.nanmean(profiles, axis=0) - latest, -5)
+    found = columns.horizon[0, :, 6] * float(columns.frame.scale)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.isnan(profiles[-1]).sum() == 1  # there the season before was the last
+    assert np.abs(expected).max() > 0.5
+
+
+def test_the_network_goes_to_other_seasons_by_shares_of_the_way():
+    """Every quantile moves with the median, and the last value is one of the ways."""
+    model, columns = prepared(layout_of(4), np.random.default_rng(2).normal(size=40))
+    with torch.no_grad():
+        model.network.head.weight.normal_(generator=fresh(1))
+        before = model(columns)
+        model.network.recall_head.weight.normal_(generator=fresh(2))
+    shares = []
+    model.network.recall_head.register_forward_hook(
+        lambda layer, given, share: shares.append(share.detach())
+    )
+    moved = (model(columns) - before).detach()[0, :, 0]
+    path, _, *ways = columns.horizon[0].T[:7]
+    expected = torch.stack([*ways, -path], 1) @ shares[0][0]
+    assert expected.abs().max() > 0.1
+    np.testing.assert_allclose(moved[:6], expected[:6, None].expand(6, 3), atol=1e-5)
+    assert len(shares) == 8  # of 48 steps, six at a time
+    assert (shares[1] - shares[0]).abs().max() > 0.01
+
+
+def test_channels_go_to_other_seasons_each_by_the_same_shares():
+    sizes = NetworkSizes(
+        lookback=12,
+        horizon=6,
+        history_columns=8,
+        horizon_columns=9,
+        static_columns=1,
+        recalled_columns=4,
+        known_future=0,
+        n_channels=2,
+        n_parameters=3,
+    )
+    network = PretrainedSeq2SeqLSTM(SPEC, sizes)
+    hidden, columns = torch.randn(5, 8), torch.randn(5, 6, 9)
+    with torch.no_grad():
+        network.head.weight.zero_()
+        network.head.bias.zero_()
+        found = network._write(hidden, columns)
+        shares = network.recall_head(hidden)
+    for channel in range(2):
+        path, *ways = columns[:, :, [channel, 3 + channel, 5 + channel]].unbind(2)
+        expected = sum(
+            shares[:, number, None] * way for number, way in enumerate([*ways, -path])
+        )
+        np.testing.assert_allclose(found[:, :, channel, 0], expected, atol=1e-5)
+    assert (found[..., 1:] == 0).all()

@@ -145,6 +145,7 @@ PARTS = [
     "autoregression",
     "level_shifts",
     "calmed",
+    "noise",
     "shocks",
     "holidays",
     "grown",
@@ -280,6 +281,17 @@ def test_calm_series_wander_less(synthetic):
     factors = calmed[is_calm]
     assert (factors == factors[:, :1]).all()
     assert (factors.min(), factors.max()) == pytest.approx((0.05, 0.5), abs=0.01)
+
+
+def test_half_of_the_series_have_noise_without_a_memory(synthetic):
+    noise = synthetic._noise(np.random.default_rng(0), 4000, 200)
+    noise = noise[noise.any(1)]
+    assert len(noise) / 4000 == pytest.approx(0.5, abs=0.03)
+    spread = noise.std(1)
+    assert np.median(spread) == pytest.approx(0.3, rel=0.05)
+    assert np.log(spread).std() == pytest.approx(0.8, rel=0.05)
+    memory = (noise[:, 1:] * noise[:, :-1]).mean(1) / spread**2
+    assert np.median(memory) == pytest.approx(0, abs=0.02)
 
 
 def test_gaps_are_stretches_or_scattered(synthetic):

@@ -60,11 +60,8 @@ NEEDS_TRAINING = {
     "another_fit_does_not_go_on_from_it",
     "every_training_has_its_checkpoint_and_deletes_it",
     "pretraining_further_goes_on_from_the_network_so_far",
-    "intervals_cover_what_they_say",
 }
-"""Tests of what training does: of covariates, updates, seeds and interruptions, and of
-a season that never changes, which the network does not count on by itself: 80 %
-intervals of a wave in noise hold 65 to 77 %."""
+"""Tests of what training does: of covariates, updates, seeds and interruptions."""
 
 NEEDS_ONE_NETWORK = {
     "update_without_parameters_only_extends_the_context",
@@ -87,9 +84,6 @@ LEARNS_MORE = {
     ),
     "one_network_learns_from_all_series": "it has learnt from many series before",
     "pretraining_pays_on_a_short_series": "it has learnt from many series before",
-    "forecasts_are_close_to_those_of_the_complete_series": (
-        "scattered gaps cost the pretrained network more than one trained on them"
-    ),
 }
 """Tests of what a network that is trained from the beginning does better."""
 
@@ -115,6 +109,9 @@ def make_any(request):
         pytest.skip("each of its fits trains a network of its own")
     if name in LEARNS_MORE:
         pytest.skip(LEARNS_MORE[name])
+    gaps = request.node.callspec.params.get("where")
+    if request.param == "fine-tuned" and gaps == "scattered":
+        pytest.skip("as it is it passes narrowly; 60 steps on 80 values cost too much")
     return functools.partial(make_pretrained, request.param == "fine-tuned")
 
 

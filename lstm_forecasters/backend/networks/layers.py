@@ -36,6 +36,7 @@ class NetworkSizes:
     history_columns: int  # D
     horizon_columns: int  # E
     static_columns: int  # S
+    recalled_columns: int  # the horizon's next ones after path and position
     known_future: int  # Q
     n_channels: int  # C
     n_parameters: int  # K

@@ -32,7 +32,9 @@ class PretrainedSeq2SeqLSTM(Seq2SeqLSTM):
 
     def __init__(self, spec: PretrainedLSTM, sizes: NetworkSizes) -> None:
         super().__init__(spec, sizes)
+        self.n_recalled = sizes.recalled_columns // sizes.n_channels
         width = sizes.history_columns if self.segments is None else spec.hidden_size
+        self.recall_head = nn.Linear(spec.hidden_size, self.n_recalled + 1)
         self.from_static = (
             nn.Linear(sizes.static_columns, width, bias=False)
             if sizes.static_columns
@@ -76,6 +78,21 @@ class PretrainedSeq2SeqLSTM(Seq2SeqLSTM):
         if self.from_static is None:
             return sequence
         return sequence + self.from_static(static)[:, None]
+
+    def _write(self, hidden: Tensor, columns: Tensor) -> Tensor:
+        """Return raw parameters (B, p, C, K), moved by shares of what others say.
+
+        The median goes a share of the way from the reference path to the last value
+        and to each of the seasons before, and takes a share of what the mean profile
+        changes in the last one.
+        """
+        raw = super()._write(hidden, columns)
+        channels, first = self.sizes.n_channels, self.sizes.n_channels + 1
+        seasons = columns[..., first : first + self.sizes.recalled_columns]
+        seasons = seasons.unflatten(2, (self.n_recalled, channels))
+        ways = torch.cat([seasons, -columns[..., None, :channels]], 2)  # (B, p, R, C)
+        moved = (self.recall_head(hidden)[:, None, :, None] * ways).sum(2)
+        return raw + functional.pad(moved[..., None], (0, raw.shape[3] - 1))
 
     @torch.no_grad()
     def take_over(self, other: PretrainedSeq2SeqLSTM) -> None:

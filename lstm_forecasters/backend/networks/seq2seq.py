@@ -127,11 +127,19 @@ class Seq2SeqLSTM(nn.Module):
             parts = (written, covariates, columns[..., : self.n_known])
             step = torch.cat([*(part.flatten(1) for part in parts), static], 1)
             hidden, state = self.decoder(step, state, generator)
-            raw = self.head(hidden).unflatten(1, (length, *shape))
-            if self.future_effect is not None:
-                effect = self.future_effect(hidden, columns)
-                raw = raw + effect.unflatten(2, shape)
-            outputs.append(raw + straight[:, turn])
+            outputs.append(self._write(hidden, columns) + straight[:, turn])
             written = outputs[-1][..., 0] + paths[:, turn]
             covariates = columns[..., self.n_known :]
         return torch.cat(outputs, 1)[:, : sizes.horizon]
+
+    def _write(self, hidden: Tensor, columns: Tensor) -> Tensor:
+        """Return raw parameters (B, p, C, K) of a turn, from what the decoder says.
+
+        ``hidden`` is (B, hidden), ``columns`` are the turn's (B, p, E).
+        """
+        shape = (self.sizes.n_channels, self.sizes.n_parameters)
+        raw: Tensor = self.head(hidden).unflatten(1, (self.length, *shape))
+        if self.future_effect is not None:
+            effect = self.future_effect(hidden, columns)
+            raw = raw + effect.unflatten(2, shape)
+        return raw
