@@ -109,9 +109,8 @@ def make_any(request):
         pytest.skip("each of its fits trains a network of its own")
     if name in LEARNS_MORE:
         pytest.skip(LEARNS_MORE[name])
-    gaps = request.node.callspec.params.get("where")
-    if request.param == "fine-tuned" and gaps == "scattered":
-        pytest.skip("as it is it passes narrowly; 60 steps on 80 values cost too much")
+    if request.node.callspec.params.get("where") == "scattered" and "complete" in name:
+        pytest.skip("scattered gaps cost it more than a network trained on them")
     return functools.partial(make_pretrained, request.param == "fine-tuned")
 
 
