@@ -182,7 +182,10 @@ def _maker_of(value: Any) -> str:
         and len(index) > 2
         and pd.infer_freq(index.sort_values()) is None
     ):
-        return f"{maker}, with fill_missing_dates=True, since time stamps are missing"
+        return (
+            f"{maker}, with fill_missing_dates=True and freq if time stamps are "
+            "missing, since there is no frequency in them"
+        )
     return maker
 
 

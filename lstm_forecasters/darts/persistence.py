@@ -23,6 +23,7 @@ from darts.models.forecasting.torch_forecasting_model import (
     _get_runs_folder,
 )
 from darts.utils.data.torch_datasets.utils import TorchTrainingSample
+from darts.utils.serialization.base import UnpicklingError as UnsafeContentError
 
 from lstm_forecasters.backend.files import (
     WRONG_CONTENT,
@@ -43,17 +44,16 @@ from lstm_forecasters.darts.seals import (
     read_seal,
     seal,
 )
-from lstm_forecasters.errors import (
-    FileFormatError,
-    LSTMForecastersError,
-    ParameterError,
-)
+from lstm_forecasters.errors import FileFormatError, ParameterError
 from lstm_forecasters.specs import Architecture
 
 __all__ = ["PersistentModel"]
 
 _WITHOUT_NETWORK: ContextVar[bool] = ContextVar("without_network", default=False)
 """Whether a model is pickled without its network, which darts' files hold apart."""
+
+UNREADABLE = (UnpicklingError, UnsafeContentError, EOFError)
+"""What reading raises where a file holds no objects, or such as are not allowed."""
 
 SAVING = ".saving."
 """Beginning of the name of the folder in which files are written."""
@@ -91,6 +91,8 @@ class PersistentModel(MixedCovariatesTorchModel):
         token = _WITHOUT_NETWORK.set(True)
         try:
             super().save(str(folder / target.name), clean)
+            if self.model is not None and not (folder / network.name).exists():
+                return  # the first of several training processes writes the files
             seal(folder / target.name, folder / network.name)
             (folder / target.name).replace(target)
             if self.model is None:  # that of an older model is none of this one
@@ -136,7 +138,7 @@ class PersistentModel(MixedCovariatesTorchModel):
         ------
         FileFormatError
             If a file is damaged, foreign, or holds a model of another class, or if
-            the two are not of one save.
+            the two are not of one save, or that of the network is missing.
         """
         path = os.fspath(path)
         _finish_save(Path(path))
@@ -144,7 +146,7 @@ class PersistentModel(MixedCovariatesTorchModel):
         check_fork()
         try:
             model = super().load(path, pl_trainer_kwargs, trusted, **kwargs)
-        except (UnpicklingError, EOFError, *WRONG_CONTENT) as error:
+        except (*UNREADABLE, *WRONG_CONTENT) as error:
             raise FileFormatError(
                 f"{path} and {path}.ckpt cannot be loaded: {error}"
             ) from error
@@ -155,7 +157,14 @@ class PersistentModel(MixedCovariatesTorchModel):
             )
         return model
 
-    def load_weights(self, path: str, *args: Any, **kwargs: Any) -> None:
+    def load_weights(
+        self,
+        path: str,
+        load_encoders: bool = True,
+        skip_checks: bool = False,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
         """Load the weights of a saved model, as darts does, from files that are whole.
 
         Raises
@@ -163,11 +172,11 @@ class PersistentModel(MixedCovariatesTorchModel):
         FileFormatError
             If a file is damaged or foreign, or if the two are not of one save.
         """
-        model = Path(path)
-        _finish_save(model)
-        if model.exists():  # it is not needed with skip_checks=True
-            check_pair(model, Path(f"{path}.ckpt"))
-        super().load_weights(path, *args, **kwargs)
+        path = os.fspath(path)
+        _finish_save(Path(path))
+        if not skip_checks and Path(path).exists():
+            check_pair(Path(path), Path(f"{path}.ckpt"))
+        super().load_weights(path, load_encoders, skip_checks, *args, **kwargs)
 
     @staticmethod
     def load_from_checkpoint(
@@ -185,8 +194,8 @@ class PersistentModel(MixedCovariatesTorchModel):
         FileFormatError
             If a file is damaged or foreign.
         """
-        file_name, *files = _checkpoint(model_name, work_dir, file_name, best)
-        with _reading(*files):
+        file_name, model, network = _checkpoint(model_name, work_dir, file_name, best)
+        with _reading(model, network):
             return MixedCovariatesTorchModel.load_from_checkpoint(
                 model_name, work_dir, file_name, best, trusted, **kwargs
             )
@@ -210,8 +219,10 @@ class PersistentModel(MixedCovariatesTorchModel):
         work_dir: str | None = None,
         file_name: str | None = None,
         best: bool = True,
-        *args: Any,
+        strict: bool = True,
+        load_encoders: bool = True,
         skip_checks: bool = False,
+        *args: Any,
         **kwargs: Any,
     ) -> None:
         """Load weights, as darts does, where the season that they learnt is known.
@@ -228,17 +239,19 @@ class PersistentModel(MixedCovariatesTorchModel):
             )
         if file_name is None or file_name.startswith(("best-", "last-")):
             name = model_name or self.model_name
-            file_name, *files = _checkpoint(name, work_dir, file_name, best)
+            file_name, model, network = _checkpoint(name, work_dir, file_name, best)
         else:
-            files = [file_name.removesuffix(".ckpt"), file_name]
-        with _reading(*files):
+            model, network = file_name[: -len(".ckpt")], file_name  # as darts takes it
+        with _reading(None if skip_checks else model, network):
             super().load_weights_from_checkpoint(
                 model_name,
                 work_dir,
                 file_name,
                 best,
+                strict,
+                load_encoders,
+                skip_checks,
                 *args,
-                skip_checks=skip_checks,
                 **kwargs,
             )
 
@@ -469,22 +482,22 @@ def _checkpoint(
 
 
 @contextmanager
-def _reading(model: str, network: str) -> Iterator[None]:
+def _reading(model: str | None, network: str) -> Iterator[None]:
     """Refuse files that are damaged, or of which darts can build nothing.
 
-    What darts says of parameters and of missing files are errors of other types. Of a
-    checkpoint, Lightning has written the network, so that no seal names it.
+    What darts and torch say of arguments, of weights of other shapes and of missing
+    files are errors of other types. Of a checkpoint, Lightning has written the network,
+    so that no seal names it.
     """
-    for path in filter(os.path.isfile, (model, network)):
-        check_archive(Path(path))
-    if Path(model).is_file():
+    files = [network] if model is None else [model, network]
+    for path in filter(Path.is_file, map(Path, files)):
+        check_archive(path)
+    if model is not None and Path(model).is_file():
         read_seal(Path(model))
     check_fork()
     try:
         yield
-    except (UnpicklingError, EOFError, *WRONG_CONTENT) as error:
-        if isinstance(error, ValueError | LSTMForecastersError):
-            raise
+    except (*UNREADABLE, AttributeError, LookupError) as error:
         raise FileFormatError(
-            f"{model} and {network} cannot be loaded: {error!r}"
+            f"{' and '.join(files)} cannot be loaded: {error!r}"
         ) from error

@@ -97,17 +97,20 @@ def check_archive(path: Path) -> None:
     try:
         with ZipFile(path) as file:
             entries = file.infolist()
-            is_packed = any(one.compress_type != ZIP_STORED for one in entries) or (
+            is_of_torch = any(one.filename.endswith("/data.pkl") for one in entries)
+            expands = any(one.compress_type != ZIP_STORED for one in entries) or (
                 sum(one.file_size for one in entries) > path.stat().st_size
             )
-            damaged = None if is_packed else file.testzip()
+            damaged = None if expands else file.testzip()
     except (BadZipFile, EOFError, OSError, *WRONG_CONTENT) as error:
         if isinstance(error, FileNotFoundError | PermissionError):
             raise
         raise FileFormatError(
             f"{path} is damaged, or no file that save has written: {error}"
         ) from error
-    if is_packed:
+    if not is_of_torch:
+        raise FileFormatError(f"{path} is no file that save has written.")
+    if expands:
         raise FileFormatError(
             f"{path} is no file that save has written: it unpacks to more than its "
             "own size."

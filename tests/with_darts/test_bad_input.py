@@ -129,8 +129,8 @@ def test_what_is_no_time_series_is_refused_by_its_type(fitted, new, known, name)
         ),
         (
             lambda y: y.drop(y.index[20])[::-1],
-            "from_series, with fill_missing_dates=True, since time stamps are missing",
-            lambda y: TimeSeries.from_series(y, fill_missing_dates=True),
+            "from_series, with fill_missing_dates=True and freq if time stamps are mis",
+            lambda y: TimeSeries.from_series(y, fill_missing_dates=True, freq="MS"),
         ),
     ],
     ids=["periods", "duplicate time stamps", "missing time stamps"],

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 from darts import TimeSeries
 from darts.models import NaiveDrift
@@ -232,7 +233,7 @@ def test_no_reader_takes_what_is_damaged_or_foreign(
         refused("is damaged")
         save(Trap())
         refused("Blocked unsafe global `posix.mkdir`")
-        for content in ({"weights": torch.ones(3)}, torch.ones(3), None):
+        for content in ({"weights": torch.ones(3)}, torch.ones(3)):
             save(content)
             refused("cannot be loaded")
         assert not Path("trapped").exists()
@@ -245,11 +246,33 @@ def test_no_reader_takes_what_is_damaged_or_foreign(
     content = torch.load(file, weights_only=False)
     content["state_dict"].popitem()
     save(content)
-    refused("cannot be loaded.*Missing key")
+    with pytest.raises(RuntimeError, match="Missing key"):
+        read(**place)
+    assert other.predict(3) == before
     file.write_bytes(data)
     seal_again(files[0])
     loaded = read(**place) or other
     assert loaded.predict(3, monthly(30)) == saved.predict(3)
+
+
+def test_weights_are_read_without_their_model(saved, small, monthly):
+    """With skip_checks=True darts reads the file of the network alone."""
+    shutil.copy("model.pt.ckpt", "weights.pth")
+    Path("model.pt").write_text("nothing that is read")
+    alone = {"load_encoders": False, "skip_checks": True}
+    settings = {**small, "hidden_size": 2, "season_length": saved._season}
+    for load, path in (
+        ("load_weights_from_checkpoint", "weights.pth"),
+        ("load_weights", Path("model.pt")),
+    ):
+        model = VanillaLSTMModel(**settings)
+        name = "path" if load == "load_weights" else "file_name"
+        getattr(model, load)(**{name: path}, **alone)
+        assert model.predict(3, monthly(30)) == saved.predict(3)
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        VanillaLSTMModel(**settings | {"hidden_size": 3}).load_weights(path, **alone)
+    with pytest.raises(FileFormatError, match="no file that save has written"):
+        model.load_weights("model.pt")
 
 
 # -- one file for both ecosystems ---------------------------------------------------
@@ -524,6 +547,15 @@ def test_a_save_that_fails_leaves_a_whole_model(saved, other, monkeypatch, n_mov
     expected = (saved, other)[n_moved].predict(3)
     assert VanillaLSTMModel.load("model.pt").predict(3) == expected
     assert not list(Path().glob(".saving.*"))
+
+
+def test_only_the_first_of_several_processes_writes_files(saved, other, monkeypatch):
+    """Lightning writes no network in the others of those that train together."""
+    before = [Path(name).read_bytes() for name in PARTS]
+    monkeypatch.setattr(pl.Trainer, "save_checkpoint", lambda *_, **__: None)
+    other.save("model.pt")
+    assert [Path(name).read_bytes() for name in PARTS] == before
+    assert {path.name for path in Path().iterdir()} == set(PARTS)
 
 
 def test_loaded_weights_are_saved_and_not_those_of_the_fit_before(saved, other):
