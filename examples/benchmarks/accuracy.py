@@ -35,7 +35,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from contenders import LEVELS, OURS, Dataset, Forecast
+from contenders import LEVELS, OURS, SLOW_ROLLING, Dataset, Forecast
 from peers import NETWORKS, NO_ROLLING, PEERS
 from report import write_report
 from single_series import HORIZON, SEASON, SERIES
@@ -43,6 +43,7 @@ from single_series import read as read_series
 from tqdm import tqdm
 
 FORECASTERS = {**OURS, **PEERS}
+LEFT_OUT = {**SLOW_ROLLING, **NO_ROLLING}
 PANELS = {  # name: file, season, start where the file has none
     "m4-hourly": ("m4_hourly.csv.gz", 24, "2000-01-01 00:00"),
     "tourism-monthly": ("tourism_monthly.csv.gz", 12, "2000-01"),
@@ -163,8 +164,8 @@ def score(data: Dataset, forecast: Forecast) -> dict[str, float]:
 
 def outcome(data: Dataset, forecaster: str, seed: int) -> dict[str, float | str]:
     """Return the scores of a forecaster, or in which way it failed."""
-    if data.contexts is not None and forecaster in NO_ROLLING:
-        return {"left_out": NO_ROLLING[forecaster]}
+    if data.contexts is not None and forecaster in LEFT_OUT:
+        return {"left_out": LEFT_OUT[forecaster]}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -230,3 +230,8 @@ OURS: dict[str, Callable[[Dataset, int], Forecast]] = {
 OURS["sktime-vanilla-and-pretrained"] = functools.partial(
     averaged, [OURS["sktime-vanilla"], OURS["sktime-pretrained-200-steps"]]
 )
+SLOW_ROLLING = {  # why some do not forecast from each of thousands of origins
+    name: "samples 100 paths beyond 48 hours of each origin"
+    for name in OURS
+    if "pretrained" in name
+}
