@@ -105,12 +105,15 @@ def test_values_of_other_types_are_read_as_numbers(make, monthly, dtype):
 
 
 def test_one_value_missing_at_the_cutoff_is_forecast_over(make, monthly):
-    """The steps count from the missing one, and follow the season all the same."""
+    """The steps count from the missing one, and follow the season all the same.
+
+    A step too many or too few is further away.
+    """
     series = monthly(72)
     expected = make().fit(series).predict(11)
     forecast = make().fit(changed(series, -1, np.nan)).predict(11)
     assert forecast.start_time() == series.end_time() + series.freq
-    assert_allclose(forecast.values(), expected.values(), atol=3)
+    assert_allclose(forecast.values(), expected.values(), atol=4.5)
 
 
 @pytest.mark.parametrize("where", ["scattered", "last row", "a component", "ahead"])
