@@ -4,7 +4,11 @@ import json
 import subprocess
 import sys
 
-__all__ = ["FORKING", "MEMORY", "answer_of"]
+import pytest
+
+__all__ = ["FORKING", "MEMORY", "answer_of", "architectures"]
+
+NAMES = ["Vanilla", "Stacked", "Bidirectional", "EncoderDecoder", "Pretrained"]
 
 FORKING = """
 import multiprocessing
@@ -61,3 +65,11 @@ def answer_of(*parts, seconds=120):
     )
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)
+
+
+def architectures(*always):
+    """Return all of them; those that do not run always do in ``tox -e memory``."""
+    return [
+        pytest.param(name, marks=() if name in always else pytest.mark.memory)
+        for name in NAMES
+    ]

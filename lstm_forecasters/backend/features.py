@@ -26,10 +26,7 @@ from lstm_forecasters.backend.references import (
     seen_at,
     shares_of,
 )
-from lstm_forecasters.backend.seasonal import (
-    change_of_profile,
-    deviations,
-)
+from lstm_forecasters.backend.seasonal import change_of_profile, deviations
 from lstm_forecasters.backend.windows import Layout, WindowBatch
 
 __all__ = [

@@ -8,7 +8,7 @@ import pytest
 
 from lstm_forecasters import sktime
 from lstm_forecasters.sktime import base
-from tests.processes import MEMORY, answer_of
+from tests.processes import MEMORY, answer_of, architectures
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="Linux tells the peak of a process's memory"
@@ -53,17 +53,6 @@ def fit(n_series):
 fit(2)  # what a first fit loads
 print(fit(5000))
 """
-
-
-NAMES = ["Vanilla", "Stacked", "Bidirectional", "EncoderDecoder", "Pretrained"]
-
-
-def architectures(*always):
-    """Return all of them; those that do not run always do in ``tox -e memory``."""
-    return [
-        pytest.param(name, marks=() if name in always else pytest.mark.memory)
-        for name in NAMES
-    ]
 
 
 @pytest.mark.parametrize("name", architectures("Stacked", "Pretrained"))
