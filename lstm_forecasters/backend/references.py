@@ -136,6 +136,7 @@ def errors_so_far(
     step: np.ndarray,
     period: np.ndarray,
     seasons: tuple[int, ...],
+    longest: int,
     horizon: int,
 ) -> np.ndarray:
     """Return each reference's mean error up to and including each row, (N, C, R).
@@ -150,6 +151,8 @@ def errors_so_far(
         Row at which the series of each row begins, its step in it, and its season.
     seasons : tuple of int
         How many seasons each reference repeats.
+    longest : int
+        Longest season of all series, which tells the turns of a horizon.
     horizon : int
         Steps that are forecast.
     """
@@ -158,7 +161,7 @@ def errors_so_far(
     found = []
     for number in seasons:
         total, weights = np.zeros(values.shape), 0
-        for turn, weight in _turns(int(period.max()) * number, horizon):
+        for turn, weight in _turns(longest * number, horizon):
             back = period * number * turn
             usable = step >= np.maximum(back, period * max(seasons))
             change = np.abs(values - values[np.where(usable, row - back, row)])

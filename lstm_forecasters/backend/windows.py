@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -13,6 +14,9 @@ from torch.nn import functional
 from lstm_forecasters.backend.references import errors_so_far, window_errors
 
 __all__ = ["Layout", "Panel", "WindowBatch", "Windows", "window_batch"]
+
+STEPS_AT_A_TIME = 2**16
+"""Time steps of all series that are laid out at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,53 +228,70 @@ class Windows:
         before = layout.context
         padded = panel.lengths + before + max(ahead, layout.reach)
         self._starts = np.cumsum(padded) - padded + before  # (I,)
-        n_rows = int(padded.sum())
-        step = np.arange(len(panel.values)) - np.repeat(panel.starts, panel.lengths)
-        series = np.repeat(np.arange(n_series), panel.lengths)
-        rows = self._starts[series] + step
-
-        def lay_out(values: np.ndarray) -> np.ndarray:
-            laid_out = np.full((n_rows, values.shape[1]), np.nan)
-            laid_out[rows] = values
-            return laid_out
-
-        observed = ~np.isnan(panel.values)
-        if layout.self_contained:
-            filled, change = panel.values, np.zeros_like(panel.values)
-        else:
-            filled = _fill_forward(
-                panel.values, panel.starts[series], step, periods[series]
-            )
-            change = _expanding_mean_change(filled, panel.starts, panel.lengths)
-        level, spread = _level_and_spread(panel.values, panel.starts)
-        self._errors: Tensor | None = None
-        if len(layout.references) > 1 and not layout.self_contained:
-            errors = errors_so_far(
-                filled,
-                spread[series],
-                panel.starts[series],
-                step,
-                periods[series],
-                layout.references,
-                layout.horizon,
-            )
-            laid_out = _shift_into_padding(errors, rows, n_rows, before=np.inf)
-            self._errors = torch.from_numpy(laid_out)  # (n_rows, C, R)
-
-        self._filled = torch.from_numpy(lay_out(filled))
-        self._floor = torch.from_numpy(_shift_into_padding(change, rows, n_rows))
-        self._observed = _as_float32(observed, rows, n_rows)
-        self._weights = self._observed
-        if panel.weights is not None:
-            self._weights = _as_float32(observed * panel.weights, rows, n_rows)
-        self._past = torch.from_numpy(lay_out(panel.past_covariates))
-        self._future = torch.from_numpy(lay_out(panel.future_covariates))
-        self._static = torch.from_numpy(np.ascontiguousarray(panel.static_covariates))
         self._periods = torch.from_numpy(periods.astype(np.int64))
-        self._level, self._spread = torch.from_numpy(level), torch.from_numpy(spread)
+        self._static = torch.from_numpy(np.ascontiguousarray(panel.static_covariates))
         self._target_steps = torch.arange(layout.output_shift, layout.reach)
         self._all_steps = torch.arange(-layout.context, ahead)
         self._n_past_steps = layout.context + (0 if reach is None else reach)
+
+        n_rows, n_past = int(padded.sum()), panel.past_covariates.shape[1]
+        shape, n_future = (n_rows, self.n_components), panel.future_covariates.shape[1]
+        self._filled = torch.full(shape, torch.nan, dtype=torch.float64)
+        self._floor = torch.zeros(shape, dtype=torch.float64)
+        self._observed = torch.zeros(shape)
+        self._weights = self._observed if panel.weights is None else torch.zeros(shape)
+        self._past = torch.full((n_rows, n_past), torch.nan, dtype=torch.float64)
+        self._future = torch.full((n_rows, n_future), torch.nan, dtype=torch.float64)
+        self._level = torch.empty(n_series, self.n_components, dtype=torch.float64)
+        self._spread = torch.empty_like(self._level)
+        self._errors: Tensor | None = None
+        if len(layout.references) > 1 and not layout.self_contained:
+            shape_of_errors = (*shape, len(layout.references))
+            self._errors = torch.full(shape_of_errors, torch.inf, dtype=torch.float64)
+        for part, steps in _parts(panel.lengths):
+            self._lay_out(panel, part, steps, periods[part])
+
+    def _lay_out(
+        self, panel: Panel, part: slice, given: slice, periods: np.ndarray
+    ) -> None:
+        """Lay out some of the series, and what is measured on them.
+
+        ``part`` are the series, ``given`` are their steps in the panel.
+        """
+        layout, lengths = self.layout, panel.lengths[part]
+        starts = np.cumsum(lengths) - lengths
+        series = np.repeat(np.arange(len(lengths)), lengths)
+        first = starts[series]
+        step = np.arange(len(series)) - first
+        rows = self._starts[part][series] + step
+        values = panel.values[given]
+        observed = ~np.isnan(values)
+        filled, level_and_spread = values, _level_and_spread(values, starts)
+        for laid_out, measured in zip(
+            (self._level, self._spread), level_and_spread, strict=True
+        ):
+            laid_out.numpy()[part] = measured
+        if not layout.self_contained:
+            filled = _fill_forward(values, first, step, periods[series])
+            change = _expanding_mean_change(filled, starts, lengths)
+            self._floor.numpy()[rows + 1] = change  # known just before its cutoff
+        if self._errors is not None:
+            self._errors.numpy()[rows + 1] = errors_so_far(
+                filled,
+                level_and_spread[1][series],
+                first,
+                step,
+                periods[series],
+                layout.references,
+                layout.period,
+                layout.horizon,
+            )
+        self._filled.numpy()[rows] = filled
+        self._observed.numpy()[rows] = observed
+        if panel.weights is not None:
+            self._weights.numpy()[rows] = observed * panel.weights[given]
+        self._past.numpy()[rows] = panel.past_covariates[given]
+        self._future.numpy()[rows] = panel.future_covariates[given]
 
     def __len__(self) -> int:
         """Return the number of series."""
@@ -349,6 +370,18 @@ class Windows:
             return values[rows]
         channels = channels.view(-1, *[1] * (rows.ndim - 1))
         return values[rows, channels].unsqueeze(rows.ndim)
+
+
+def _parts(lengths: np.ndarray) -> Iterator[tuple[slice, slice]]:
+    """Yield runs of series that are worked through together, and of their steps.
+
+    Arrays that outgrow the processor's caches, and what the allocator keeps, cost more
+    a value: the time would grow faster than the data.
+    """
+    rows = np.r_[0, np.cumsum(lengths)]
+    borders = np.flatnonzero(np.diff((rows[1:] - 1) // STEPS_AT_A_TIME)) + 1
+    for first, last in pairwise([0, *borders.tolist(), len(lengths)]):
+        yield slice(first, last), slice(rows[first], rows[last])
 
 
 def window_batch(
@@ -487,15 +520,6 @@ def _expanding_mean_change(
     return total
 
 
-def _shift_into_padding(
-    values: np.ndarray, rows: np.ndarray, n_rows: int, before: float = 0.0
-) -> np.ndarray:
-    """Lay out so that the row of a cutoff holds what was known just before it."""
-    laid_out = np.full((n_rows + 1, *values.shape[1:]), before)
-    laid_out[rows + 1] = values
-    return laid_out[:n_rows]
-
-
 def _level_and_spread(
     values: np.ndarray, starts: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -507,10 +531,3 @@ def _level_and_spread(
     deviation = np.abs(values - np.repeat(level, lengths, axis=0))
     spread = np.add.reduceat(np.where(known, deviation, 0.0), starts, axis=0) / count
     return level, spread
-
-
-def _as_float32(flags: np.ndarray, rows: np.ndarray, n_rows: int) -> Tensor:
-    """Lay out weights or flags, 0 in the padding."""
-    laid_out = np.zeros((n_rows, flags.shape[1]), dtype=np.float32)
-    laid_out[rows] = flags
-    return torch.from_numpy(laid_out)

@@ -125,6 +125,7 @@ def test_errors_so_far_equal_a_plain_loop(periods, horizon):
         np.concatenate([np.arange(length) for length in lengths]),
         np.repeat(periods, lengths),
         seasons,
+        max(periods),
         horizon,
     )
     for number, (values, period) in enumerate(zip(series, periods, strict=True)):

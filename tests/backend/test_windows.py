@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from lstm_forecasters.backend import windows as windows_module
 from lstm_forecasters.backend.features import fold_channels
 from lstm_forecasters.backend.windows import Layout, Windows
 from tests.backend.series import all_windows, make_panel
@@ -139,3 +140,37 @@ def test_windows_of_a_channel_are_those_of_the_whole_series_cut_to_it(self_conta
     for name, values in vars(alone).items():
         expected = getattr(whole, name)[rows].numpy()
         np.testing.assert_array_equal(values.numpy(), expected, err_msg=name)
+
+
+@pytest.mark.parametrize("self_contained", [False, True])
+def test_series_are_laid_out_in_parts_as_they_are_at_once(self_contained, monkeypatch):
+    layout = Layout(
+        lookback=12,
+        horizon=3,
+        period=3,
+        references=(1, 3),
+        past_covariates=("p",),
+        future_covariates=("q",),
+        self_contained=self_contained,
+    )
+    series = [RANDOM.normal(size=(length, 2)) for length in (12, 1, 19, 40, 2, 5, 11)]
+    for one in series:
+        one[RANDOM.random(one.shape) < 0.2] = np.nan
+    panel = make_panel(
+        *series,
+        past_covariates=RANDOM.normal(size=(90, 1)),
+        future_covariates=RANDOM.normal(size=(90, 1)),
+        weights=RANDOM.uniform(size=(90, 2)),
+    )
+    periods = np.array([2, 3, 2, 2, 1, 3, 2])
+    at_once, found = Windows(panel, layout, periods), []
+    for steps_at_a_time in (1, 14, 30):
+        monkeypatch.setattr(windows_module, "STEPS_AT_A_TIME", steps_at_a_time)
+        found.append(Windows(panel, layout, periods))
+    numbers, steps = (torch.from_numpy(one) for one in all_windows(at_once))
+    expected = vars(at_once.gather(numbers, steps, with_target=True))
+    assert expected["scale_floor"].std() > 0 or self_contained
+    for windows in found:
+        batch = vars(windows.gather(numbers, steps, with_target=True))
+        for name, values in expected.items():
+            np.testing.assert_allclose(batch[name], values, rtol=1e-12, err_msg=name)
