@@ -47,8 +47,11 @@ class TrainingError(LSTMForecastersError, ValueError):
     """Training did not arrive at a usable network."""
 
 
-class ForkError(LSTMForecastersError, RuntimeError):
-    """A forked process cannot compute, for lack of the threads of its parent."""
+class ForkError(LSTMForecastersError, RuntimeError, ValueError):
+    """A forked process cannot compute, for lack of the threads of its parent.
+
+    A ``ValueError`` too, as the others that ``fit`` and ``predict`` raise.
+    """
 
 
 class TrainingWarning(UserWarning):
@@ -56,7 +59,7 @@ class TrainingWarning(UserWarning):
 
 
 class MissingExtraError(LSTMForecastersError, ImportError):
-    """A library that an extra installs is missing."""
+    """A library that an extra installs is missing, which an import finds out."""
 
 
 def did_you_mean(received: object, options: Iterable[object]) -> str:
