@@ -161,13 +161,12 @@ class WindowBatch:
 
     Covariates reach R steps beyond the cutoff, or more where forecasts do.
 
-    ``history`` is filled forward (last seen value of the same season, else last
-    value) and NaN only before the first observation; ``observed`` tells what was
-    really seen.
+    ``history`` is filled and NaN only before the first observation; ``observed`` tells
+    what was seen, or is known as well from the seasons around it.
     """
 
     history: Tensor  # (B, W, C) float64
-    observed: Tensor  # (B, W, C) float32, 1 where observed
+    observed: Tensor  # (B, W, C) float32, 1 or 0
     period: Tensor  # (B,) int64
     reference_errors: Tensor  # (B, C, R) float64, infinite where not known
     scale_floor: Tensor  # (B, C) float64, smallest sensible scale
@@ -333,8 +332,9 @@ class Windows:
         if ahead is not None:
             future = torch.cat([future[:, : layout.context], ahead], 1)
         history = self._pick(self._filled, past, channels)
+        observed = self._pick(self._observed, past, channels)
         if layout.self_contained:
-            history = fill_gaps(history, layout.period)
+            history, observed = fill_gaps(history, layout.period)
         if self._errors is None:
             errors = _errors_of_windows(history, layout)
         else:
@@ -342,7 +342,6 @@ class Windows:
         static = self._static[series]
         if channels is not None and static.ndim == 3:
             static = static[torch.arange(len(series)), channels]
-        observed = self._pick(self._observed, past, channels)
         target, weight = history[:, :0], observed[:, :0]
         if with_target:
             aim = origin[:, None] + self._target_steps  # (B, H)
@@ -411,13 +410,13 @@ def window_batch(
     """
     n_windows, _, n_channels = history.shape
     nothing = history.new_zeros(n_windows, n_channels)
-    filled = fill_gaps(history, layout.period)
+    filled, observed = fill_gaps(history, layout.period)
     change = nothing
     if not layout.self_contained:
         change = filled.diff(dim=1).abs().nanmean(1).nan_to_num()
     return WindowBatch(
         history=filled,
-        observed=(~history.isnan()).float(),
+        observed=observed,
         period=torch.full((n_windows,), layout.period, device=history.device),
         reference_errors=_errors_of_windows(filled, layout),
         scale_floor=change,
@@ -438,20 +437,50 @@ def _errors_of_windows(history: Tensor, layout: Layout) -> Tensor:
     return window_errors(history, layout.period, layout.references, layout.horizon)
 
 
-def fill_gaps(history: Tensor, period: int) -> Tensor:
-    """Fill the gaps of windows (B, W, C) from within.
+def fill_gaps(history: Tensor, period: int) -> tuple[Tensor, Tensor]:
+    """Fill the gaps of windows (B, W, C) from within, and tell what is as if observed.
 
-    By the last value seen in the same season, else by the last seen; what comes before
-    the first observation stays NaN.
+    That are values that were, 1, and those that the seasons around a gap tell. What
+    they do not tell is filled by the last value seen in the same season, else by the
+    last seen, and is 0. What comes before the first observation stays NaN.
     """
     unknown = history.isnan()
     has_gaps = torch.compiler.is_exporting() or (unknown[:, 1:] > unknown[:, :-1]).any()
     if not has_gaps:
-        return history
+        return history, (~unknown).float()
+    last = _carry(history)
+    told = torch.where(unknown & ~last.isnan(), _told_around(history, period), history)
     n_steps = history.shape[1]
     padded = functional.pad(history, (0, 0, -n_steps % period, 0), value=torch.nan)
     seasonal = _carry(padded.unflatten(1, (-1, period))).flatten(1, 2)[:, -n_steps:]
-    return torch.where(seasonal.isnan(), _carry(history), seasonal)
+    carried = torch.where(seasonal.isnan(), last, seasonal)
+    is_told = ~told.isnan()
+    return torch.where(is_told, told, carried), is_told.float()
+
+
+def _told_around(values: Tensor, period: int) -> Tensor:
+    """Return what values (B, T, C) around each step tell of it, NaN where they do not.
+
+    With a season, the mean of the values a season before and after, or the one of them
+    that there is, moved by how much the two steps on each side of it differ from those
+    here. Without, the mean of both neighbours.
+    """
+    if period == 1:
+        return (_moved(values, 1) + _moved(values, -1)) / 2
+    if period >= values.shape[1]:
+        return torch.full_like(values, torch.nan)
+    told = []
+    for lag in (period, -period):
+        other = _moved(values, lag)
+        change = values - other
+        around = torch.stack([_moved(change, steps) for steps in (-2, -1, 1, 2)])
+        told.append(other + around.nanmean(0))
+    return torch.stack(told).nanmean(0)
+
+
+def _moved(values: Tensor, steps: int) -> Tensor:
+    """Return values (B, T, C) so many steps later, NaN where there are none."""
+    return functional.pad(values, (0, 0, steps, -steps), value=torch.nan)
 
 
 def _carry(values: Tensor) -> Tensor:

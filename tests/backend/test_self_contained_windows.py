@@ -16,7 +16,12 @@ from lstm_forecasters.backend.windows import (
     window_batch,
 )
 from lstm_forecasters.specs import ARCHITECTURES
-from tests.backend.series import all_windows, make_model, make_panel
+from tests.backend.series import (
+    all_windows,
+    filled_by_hand,
+    make_model,
+    make_panel,
+)
 
 RANDOM = np.random.default_rng(6)
 LAYOUT = Layout(
@@ -108,36 +113,35 @@ def test_every_window_equals_one_cut_by_hand(shift, static_shape):
             assert one.dtype == wanted.dtype, name
 
 
-def filled_by_hand(values, period):
-    """Return a channel with its gaps filled, one step after the other."""
-    filled = values.copy()
-    for step in range(len(values)):
-        if np.isnan(values[step]):
-            seasons = [values[one] for one in range(step - period, -1, -period)]
-            before = values[:step][::-1]
-            for candidate in [*seasons, *before]:
-                if not np.isnan(candidate):
-                    filled[step] = candidate
-                    break
-    return filled
-
-
-@pytest.mark.parametrize("period", [1, 3, 4, 7, 20])
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.8, 1.0])
-def test_gaps_are_filled_by_the_season_then_by_the_last_value(period, share):
-    windows = RANDOM.normal(size=(20, 11, 2))
+@pytest.mark.parametrize("period", [1, 2, 3, 4, 7, 20])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.3, 0.8, 1.0])
+def test_gaps_are_filled_by_the_seasons_around_else_before_else_by_the_last_value(
+    period, share
+):
+    windows = RANDOM.normal(size=(20, 15, 2))
     windows[RANDOM.random(windows.shape) < share] = np.nan
-    found = fill_gaps(torch.from_numpy(windows), period).numpy()
-    for window, filled in zip(windows, found, strict=True):
+    found = [one.numpy() for one in fill_gaps(torch.from_numpy(windows), period)]
+    for window, filled, is_known in zip(windows, *found, strict=True):
         for channel in range(2):
             expected = filled_by_hand(window[:, channel], period)
-            np.testing.assert_array_equal(filled[:, channel], expected)
+            np.testing.assert_allclose(filled[:, channel], expected[0], rtol=1e-12)
+            np.testing.assert_array_equal(is_known[:, channel], expected[1])
+
+
+def test_a_season_with_a_trend_is_restored():
+    values = np.tile([5.0, 1.0, 9.0, -2.0], 4) + 0.5 * np.arange(16)
+    holes = values.copy()
+    holes[[3, 6, 9, 15]] = np.nan
+    filled, is_known = fill_gaps(torch.from_numpy(holes)[None, :, None], 4)
+    np.testing.assert_allclose(filled[0, :, 0], values, rtol=1e-12)
+    assert is_known.all()
 
 
 def test_what_comes_before_the_first_observation_stays_missing():
     values = torch.tensor([torch.nan, torch.nan, 3.0, torch.nan, 5.0, torch.nan])
-    found = fill_gaps(values[None, :, None].double(), 2)[0, :, 0]
-    np.testing.assert_array_equal(found, [np.nan, np.nan, 3, 3, 5, 5])
+    filled, is_known = (one[0, :, 0] for one in fill_gaps(values[None, :, None], 2))
+    np.testing.assert_array_equal(filled, [np.nan, np.nan, 3, 3, 5, 5])
+    assert is_known.tolist() == [0, 0, 1, 0, 1, 0]
 
 
 def test_the_lag_of_the_first_season_is_masked():

@@ -109,9 +109,6 @@ def make_any(request):
         pytest.skip("each of its fits trains a network of its own")
     if name in LEARNS_MORE:
         pytest.skip(LEARNS_MORE[name])
-    if request.node.callspec.params.get("where") == "scattered" and "complete" in name:
-        reason = "scattered gaps cost it more than a network trained on them"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
     return functools.partial(make_pretrained, request.param == "fine-tuned")
 
 
