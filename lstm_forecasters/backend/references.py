@@ -102,6 +102,8 @@ def shares_of(errors: Tensor) -> Tensor:
 
     An error that is not known is infinite; where none is, the first reference counts.
     """
+    if errors.shape[-1] == 1:
+        return torch.ones_like(errors)
     least = errors.amin(-1, keepdim=True)
     weights = torch.where(errors > least, least / errors, 1.0) ** SHARPNESS
     weights[..., 1:].mul_(least < torch.inf)  # only the first counts if none is known

@@ -57,6 +57,10 @@ class PretrainedSeq2SeqLSTM(Seq2SeqLSTM):
         group = torch.bucketize(seen, torch.tensor(lengths, device=seen.device))
         history = functional.pad(history, (0, 0, longest - n_steps, 0))
         numbers = group.unique().tolist()
+        if len(numbers) == 1:
+            return super()._encode(
+                history[:, -lengths[numbers[0]] :], static, generator
+            )
         rows = [torch.nonzero(group == number)[:, 0] for number in numbers]
         encode = super()._encode  # super() is unknown inside of a comprehension
         states = [
