@@ -431,7 +431,7 @@ class BaseLSTMForecaster(PersistentForecaster):
         fh: ForecastingHorizon,
         X: pd.DataFrame | None = None,
         update_params: bool = True,
-    ) -> pd.DataFrame:
+    ) -> pd.DataFrame | pd.Series:
         """Update and forecast: sktime's own would take y's container for a frame."""
         self._update(y, X, update_params)
         return self._predict(fh, X)
@@ -499,9 +499,16 @@ class BaseLSTMForecaster(PersistentForecaster):
 
     def _predict(
         self, fh: ForecastingHorizon, X: pd.DataFrame | None = None
-    ) -> pd.DataFrame:
-        """Return point forecasts, one column for each of y."""
+    ) -> pd.DataFrame | pd.Series:
+        """Return point forecasts, one column for each of y.
+
+        Those of a pandas series are one themselves: for sktime to make it of a frame
+        would take a quarter of the time of a whole forecast.
+        """
         index, values = self._forecast(fh, X, Forecast.points, sample_paths=False)
+        if self._y_metadata["mtype"] == "pd.Series":
+            name = self._converter_store_y.get("name")
+            return pd.Series(values.ravel(), index=index, name=name)
         return _frame(values, index, self._context.columns)
 
     def _predict_quantiles(

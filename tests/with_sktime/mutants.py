@@ -307,7 +307,7 @@ class ReadsPastCovariatesAfterTheCutoff(VanillaLSTMForecaster):
 class ReadsTheValueThatIsToBeForecast(VanillaLSTMForecaster):
     def _predict(self, fh, X=None):
         forecast, steps = super()._predict(fh, X), steps_of(self, fh)
-        truth = self._context.series[0].values[steps[steps <= 0] - 1]
+        truth = self._context.series[0].values[steps[steps <= 0] - 1, 0]
         forecast[steps <= 0] = (forecast[steps <= 0] + truth) / 2
         return forecast
 
@@ -426,7 +426,7 @@ class CrossesQuantiles(VanillaLSTMForecaster):
 class NarrowsQuantiles(VanillaLSTMForecaster):
     def _predict_quantiles(self, fh, X, alpha):
         quantiles = super()._predict_quantiles(fh, X, alpha)
-        middle = self._predict(fh, X).to_numpy()
+        middle = self._predict(fh, X).to_numpy().reshape(-1, 1)
         return middle + 0.4 * (quantiles - middle)
 
 
@@ -434,7 +434,7 @@ class NarrowsQuantiles(VanillaLSTMForecaster):
 class WidensQuantiles(VanillaLSTMForecaster):
     def _predict_quantiles(self, fh, X, alpha):
         quantiles = super()._predict_quantiles(fh, X, alpha)
-        middle = self._predict(fh, X).to_numpy()
+        middle = self._predict(fh, X).to_numpy().reshape(-1, 1)
         return middle + 2 * (quantiles - middle)
 
 
@@ -806,7 +806,7 @@ class NotesItsForecasts(VanillaLSTMForecaster):
 class FeedsItsForecastsBackIntoTheContext(VanillaLSTMForecaster):
     def _predict(self, fh, X=None):
         forecast = super()._predict(fh, X)
-        self._context.series[0].values[0] = forecast.iloc[0, 0]
+        self._context.series[0].values[0] = forecast.to_numpy().flat[0]
         return forecast
 
 
