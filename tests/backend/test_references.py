@@ -145,6 +145,26 @@ def test_errors_so_far_equal_a_plain_loop(periods, horizon):
     assert np.isinf(found[-1]).all()
 
 
+def test_windows_hold_the_errors_of_each_filled_series_in_its_own_season():
+    layout = dataclasses.replace(LAYOUT, lookback=40, horizon=8)
+    series = np.random.default_rng(4).normal(5, 1, size=(2, 40))
+    series[:, [17, 30]] = np.nan
+    windows = Windows(make_panel(*series), layout, np.array([2, 3]))
+    batch = gathered(windows, [0, 1], [40, 40])
+    for row, period in enumerate((2, 3)):
+        expected = errors_so_far(
+            batch.history[row, -40:].numpy(),
+            np.full((40, 1), batch.spread[row].item()),
+            np.zeros(40, dtype=int),
+            np.arange(40),
+            np.full(40, period),
+            seasons=(1, 2),
+            longest=3,
+            horizon=8,
+        )
+        np.testing.assert_allclose(batch.reference_errors[row], expected[-1])
+
+
 @pytest.mark.parametrize("horizon", [2, 8])
 @pytest.mark.parametrize("lookback", [12, 40])
 def test_errors_of_a_self_contained_window_equal_a_plain_loop(lookback, horizon):

@@ -144,6 +144,23 @@ def test_what_comes_before_the_first_observation_stays_missing():
     assert is_known.tolist() == [0, 0, 1, 0, 1, 0]
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch.*")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:copyreg")
+def test_a_graph_of_windows_without_gaps_fills_those_of_others():
+    """As exporters make it, which follow one way through the code."""
+
+    class Filling(torch.nn.Module):
+        def forward(self, history):
+            return fill_gaps(history, 3)
+
+    whole = torch.arange(9.0).view(1, 9, 1)
+    graph = torch.export.export(Filling(), (whole,)).module()
+    holes = whole.clone()
+    holes[0, [0, 5, 8]] = torch.nan
+    for found, expected in zip(graph(holes), fill_gaps(holes, 3), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_the_lag_of_the_first_season_is_masked():
     """What lies a season before the window is not known to it."""
     layout = plain(lookback=6, period=4)

@@ -105,11 +105,31 @@ def test_scale_floor_is_the_mean_change_before_the_cutoff_only():
     np.testing.assert_allclose(batch.scale_floor[:, 0], expected)
 
 
+def test_scale_floor_counts_a_gap_as_no_change():
+    values = np.array([1.0, 3.0, np.nan, 8.0])
+    windows = Windows(make_panel(values), Layout(lookback=4, horizon=1))
+    batch = windows.gather(torch.zeros(2, dtype=int), torch.tensor([3, 4]))
+    np.testing.assert_allclose(batch.scale_floor[:, 0], [(2 + 0) / 2, (2 + 0 + 5) / 3])
+
+
+def test_level_and_spread_are_those_of_each_whole_series():
+    series = [1.0, np.nan, 3.0, 8.0], [10.0, 10.0, 40.0]
+    windows = Windows(make_panel(*series), Layout(lookback=2, horizon=1))
+    batch = windows.gather(torch.tensor([0, 1]), torch.tensor([1, 1]))
+    np.testing.assert_allclose(batch.level[:, 0], [4, 20])
+    np.testing.assert_allclose(
+        batch.spread[:, 0], [(3 + 1 + 4) / 3, (10 + 10 + 20) / 3]
+    )
+
+
 def test_series_may_have_seasons_of_their_own():
-    panel = make_panel(np.arange(8.0), np.arange(8.0))
+    """By which their gaps are filled."""
+    values = np.array([1.0, 2, 3, 4, 5, 6, np.nan, np.nan])
+    panel = make_panel(values, values)
     windows = Windows(panel, Layout(lookback=4, horizon=2, period=4), np.array([4, 2]))
     batch = windows.gather(torch.tensor([0, 1]), torch.tensor([8, 8]))
     assert batch.period.tolist() == [4, 2]
+    assert batch.history[:, -2:, 0].tolist() == [[3, 4], [5, 6]]
 
 
 @pytest.mark.parametrize("self_contained", [False, True])
@@ -140,6 +160,22 @@ def test_windows_of_a_channel_are_those_of_the_whole_series_cut_to_it(self_conta
     for name, values in vars(alone).items():
         expected = getattr(whole, name)[rows].numpy()
         np.testing.assert_array_equal(values.numpy(), expected, err_msg=name)
+
+
+def test_parts_end_with_the_series_that_fill_so_many_steps(monkeypatch):
+    monkeypatch.setattr(windows_module, "STEPS_AT_A_TIME", 4)
+    lengths = np.array([3, 1, 4, 2, 9, 1, 3])
+    found = [
+        (lengths[part].tolist(), steps.start, steps.stop)
+        for part, steps in windows_module._parts(lengths)
+    ]
+    assert found == [
+        ([3, 1], 0, 4),
+        ([4], 4, 8),
+        ([2], 8, 10),
+        ([9, 1], 10, 20),
+        ([3], 20, 23),
+    ]
 
 
 @pytest.mark.parametrize("self_contained", [False, True])
