@@ -52,6 +52,11 @@ POSITION_UNIT = 48
 count in horizons of their own."""
 
 
+LARGEST_COVARIATE = 1e6
+"""Largest covariate that is read, in deviations of the training data from their mean:
+one that hardly moved there may lie anywhere in a forecast."""
+
+
 @dataclass(eq=False)
 class NetworkInput:
     """What a network reads, and the frame that leads back to the user's units.
@@ -296,7 +301,9 @@ def _recalled(
 def _standardise(values: Tensor, means: Tensor, scales: Tensor) -> list[Tensor]:
     """Return standardised covariates, 0 where missing, and their mask."""
     missing = values.isnan()
-    return [((values - means) / scales).nan_to_num(), (~missing).double()]
+    standardised = ((values - means) / scales).nan_to_num()
+    bounded = standardised.clamp(-LARGEST_COVARIATE, LARGEST_COVARIATE)
+    return [bounded, (~missing).double()]
 
 
 def _ahead_of_reference(

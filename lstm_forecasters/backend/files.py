@@ -151,6 +151,12 @@ def naming(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except FileFormatError as error:
         raise FileFormatError(f"{os.fspath(path)}: {error}") from error
+    except MemoryError as error:
+        raise FileFormatError(
+            f"{os.fspath(path)}: the file does not fit into the memory that is left. "
+            "Files of lstm_forecasters have a few megabytes, and what series take: is "
+            "it one of them?"
+        ) from error
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:

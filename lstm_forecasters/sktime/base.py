@@ -18,7 +18,7 @@ from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 from lstm_forecasters.backend.calibration import rehearse_spread
 from lstm_forecasters.backend.checkpoints import Checkpoint, fingerprint
 from lstm_forecasters.backend.forecasting import Forecast, forecast
-from lstm_forecasters.backend.forking import about_to_compute
+from lstm_forecasters.backend.forking import about_to_compute, check_fork
 from lstm_forecasters.backend.likelihoods import make_likelihood
 from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.backend.recipe import (
@@ -75,11 +75,13 @@ def _keeping_state(method: Callable[..., Any]) -> Callable[..., Any]:
 
     sktime's own methods note the horizon, the cutoff and the type of the data before
     the forecaster has seen whether it can use them, and a forecast may fail after an
-    update that did not.
+    update that did not. A fork that would hang is refused before, since some of these
+    methods copy the forecaster.
     """
 
     @functools.wraps(method)
     def kept(self: BaseLSTMForecaster, *args: Any, **kwargs: Any) -> Any:
+        check_fork()
         state = self.__dict__
         before = {key: state[key] for key in KEPT_ON_ERROR & state.keys()}
         converter = copy.copy(self._converter_store_y)
@@ -133,6 +135,7 @@ class BaseLSTMForecaster(PersistentForecaster):
     predict_var = _keeping_state(BaseForecaster.predict_var)
     predict_proba = _keeping_state(BaseForecaster.predict_proba)
     update = _keeping_state(BaseForecaster.update)
+    update_predict = _keeping_state(BaseForecaster.update_predict)
     update_predict_single = _keeping_state(BaseForecaster.update_predict_single)
 
     def _set_parameters(self, parameters: dict[str, Any]) -> None:

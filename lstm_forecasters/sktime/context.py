@@ -171,7 +171,7 @@ def read_context(
         If the index has duplicates or gaps, values are infinite or no numbers, or the
         data is of another kind than the earlier context.
     CovariateError
-        If X lacks columns or time steps.
+        If X lacks columns or time steps, or has several rows for one.
     """
     if len(y) == 0:
         raise DataError("y is empty: pass at least one observation.")
@@ -367,6 +367,7 @@ def _rows_of(
     values = _as_floats(_columns_of(X, covariates.names, known=False), "X")
     if X.index.equals(index):
         return values
+    _check_unique(X.index)
     rows = X.index.get_indexer(index)
     if (rows < 0).any():
         raise CovariateError(
@@ -374,6 +375,15 @@ def _rows_of(
             "Pass X for every time step of y, with NaN where a value is missing."
         )
     return values[rows]
+
+
+def _check_unique(index: pd.Index) -> None:
+    """Refuse covariates with several rows for a time step."""
+    if not index.is_unique:
+        raise CovariateError(
+            f"X has several rows for {index[index.duplicated()][0]!r}. Pass one for "
+            "each time step, for example by X = X[~X.index.duplicated()]."
+        )
 
 
 def covariates_ahead(
@@ -393,7 +403,8 @@ def covariates_ahead(
     Raises
     ------
     CovariateError
-        If X is missing, or lacks a column or a time step to be forecast.
+        If X is missing, lacks a column or a time step to be forecast, or has several
+        rows for one.
     """
     names = list(context.covariates.future)
     horizon = max(0, int(steps.max()))
@@ -406,6 +417,7 @@ def covariates_ahead(
             "name covariates that end at the cutoff in past_covariates."
         )
     values = _as_floats(_columns_of(X, names, known=True), "X")
+    _check_unique(X.index)
     times = X.index.get_level_values(-1) if X.index.nlevels > 1 else X.index
     number = np.zeros(len(X), dtype=int)
     if context.instances is not None:
@@ -423,9 +435,10 @@ def covariates_ahead(
         position = context.cutoffs[one] + steps[one, step_ahead]
         time = _label(context, int(one), int(position))
         of_arrays = " An array counts from 0: pass it from the first time step of y on."
+        reach = f"reaches from {times.min()} to {times.max()}" if len(X) else "is empty"
         raise CovariateError(
             f"X has no row for {time}, which is to be forecast. X is matched by its "
-            f"index, which reaches from {times.min()} to {times.max()}. Pass the "
+            f"index, which {reach}. Pass the "
             f"known-future covariates {names} for every time step of the horizon."
             f"{of_arrays if context.grid.offset is None else ''}"
         )

@@ -57,6 +57,20 @@ def test_columns_of_a_window_with_covariates():
     np.testing.assert_array_equal(horizon[:, 4], [1, 1])
 
 
+def test_covariates_far_from_the_training_data_are_bounded():
+    panel = make_panel(np.arange(8.0), future_covariates=np.full((8, 1), 1e-300))
+    layout = Layout(lookback=3, horizon=2, future_covariates=("future",))
+    model = make_model(layout)
+    model.measure(panel)
+    ahead = torch.tensor([[[1e300], [-1e300]]], dtype=torch.float64)
+    batch = Windows(panel, layout).gather(
+        torch.tensor([0]), torch.tensor([8]), ahead=ahead
+    )
+    columns = model.prepare(batch)
+    np.testing.assert_array_equal(columns.horizon[0, :, 2], [1e6, -1e6])
+    assert model.forecast(batch).isfinite().all()
+
+
 def test_channels_are_windows_of_their_own_unless_joint():
     values = RANDOM.normal(size=(9, 3))
     weights = RANDOM.uniform(size=(9, 3))

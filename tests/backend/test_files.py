@@ -7,6 +7,7 @@ import os
 import pickle
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -90,6 +91,15 @@ def test_truncated_files_are_refused():
             unpack(data[:length])
     with pytest.raises(FileFormatError):
         unpack(data + b"\0")
+
+
+def test_a_file_larger_than_memory_is_refused_by_name(tmp_path, monkeypatch):
+    def read(path):
+        raise MemoryError
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    with pytest.raises(FileFormatError, match=r"huge: the file does not fit into"):
+        read_archive(tmp_path / "huge")
 
 
 @pytest.mark.parametrize("kind", foreign_files())

@@ -28,10 +28,14 @@ def series():
 
 def write_sktime():
     """Write a file of ``to_file`` and one of ``save``, and return forecasts of each."""
+    from lstm_forecasters.backend.pretrained import layout_of
     from lstm_forecasters.sktime import (
         EncoderDecoderLSTMForecaster,
+        PretrainedLSTMForecaster,
         StackedLSTMForecaster,
     )
+    from lstm_forecasters.specs import PretrainedLSTM
+    from tests.backend.series import make_model
 
     y, X = series()
     forecaster = StackedLSTMForecaster(**SMALL, max_steps=20, likelihood="normal")
@@ -40,9 +44,17 @@ def write_sktime():
     other = EncoderDecoderLSTMForecaster(**SMALL, max_steps=20, n_members=2)
     other.fit(y, X[:36], fh=[1, 2, 6])
     other.save(FOLDER / "sktime_save").close()
+    layout = layout_of(12, horizon=6, lookback=36)
+    network = make_model(layout, PretrainedLSTM(hidden_size=2), "quantile")
+    small = PretrainedLSTMForecaster.from_network(
+        network, fine_tune_steps=20, random_state=1
+    )
+    small.fit(y, fh=[1, 2, 6])
+    small.to_file(FOLDER / "sktime_pretrained.safetensors", keep_context=True)
     return {
         "sktime.safetensors": forecaster.predict().tolist(),
         "sktime_save.zip": other.predict(X=X[36:42]).tolist(),
+        "sktime_pretrained.safetensors": small.predict().tolist(),
     }
 
 

@@ -245,6 +245,26 @@ def test_covariates_that_are_infinite_ahead_are_refused(with_X, X):
         with_X.predict(fh=[1, 2], X=X[72:])
 
 
+SEVERAL_ROWS = r"X has several rows for Period\('{}', 'M'\).*~X\.index\.duplicated"
+
+
+def test_covariates_with_several_rows_for_a_time_step_are_refused(new, y, X):
+    with pytest.raises(CovariateError, match=SEVERAL_ROWS.format("2005-10")):
+        new().fit(y, repeated(X[:72], 69))
+
+
+def test_several_rows_of_covariates_ahead_are_refused(with_X, y, X):
+    before = with_X.predict(fh=[1, 2], X=X[72:])
+    with pytest.raises(CovariateError, match=SEVERAL_ROWS.format("2006-01")):
+        with_X.predict(fh=[1, 2], X=repeated(X[72:], 0))
+    more = y[-12:].set_axis(X.index[72:84])
+    with pytest.raises(CovariateError, match=SEVERAL_ROWS.format("2006-04")):
+        with_X.update(more, repeated(X[72:84], 3), update_params=False)
+    np.testing.assert_array_equal(with_X.predict(fh=[1, 2], X=X[72:]), before)
+    with pytest.raises(CovariateError, match=r"no row for 2006-01, .*index, which is"):
+        with_X.predict(fh=[1], X=X[:0])
+
+
 def test_covariates_of_fit_must_cover_y(new, y, X):
     with pytest.raises(ValueError, match=r"2005-12|no row for"):
         new().fit(y, X[:71])

@@ -76,6 +76,9 @@ def fit_and_decode():
 def update():
     return fitted.update(y[60:]).predict().tolist()
 
+def update_predict():
+    return large.update_predict(y[60:], update_params=False).tolist()
+
 def pretrain():
     panel = pd.concat({"a": y.to_frame(), "b": y.to_frame()}, names=["series", "step"])
     return VanillaLSTMForecaster(**settings).pretrain(panel).state
@@ -96,7 +99,7 @@ def adopt():
     return adopted.fit(y[:60]).predict([1, 2]).tolist()
 
 tasks = [predict, fit_and_predict, decode, fit_and_decode]
-tasks += [update, pretrain, load, adopt]
+tasks += [update_predict, update, pretrain, load, adopt]
 tasks += [predict_on_one_thread, predict_on_two_threads]
 torch.set_num_threads(1)
 forecaster, fitted, large = fit(), fit(), fit(hidden_size=128)

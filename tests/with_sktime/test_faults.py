@@ -131,6 +131,13 @@ def test_values_missing_in_X_are_masked(make, y, X, where):
     assert_finite(forecaster.predict(fh=np.arange(-71, 1), X=X[:72]))
 
 
+def test_covariates_far_from_those_of_the_fit_leave_forecasts_finite(make, y, X):
+    forecaster = make(horizon=6).fit(y, X[:72].assign(price=1e-300))
+    far = X[72:].assign(price=[1e300, -1e300] * 12)
+    assert_finite(forecaster.predict(fh=range(1, 25), X=far))
+    assert_finite(forecaster.predict_quantiles(fh=[1, 20], X=far, alpha=LEVELS))
+
+
 # -- sizes --------------------------------------------------------------------------
 
 

@@ -459,6 +459,10 @@ def test_kept_files_still_forecast_the_same():
     saved = EncoderDecoderLSTMForecaster.load_from_path(FOLDER / "sktime_save.zip")
     assert saved.get_params()["n_members"] == 2
     assert_allclose(saved.predict(X=X[36:42]), expected["sktime_save.zip"], rtol=1e-5)
+    name = "sktime_pretrained.safetensors"
+    pretrained = PretrainedLSTMForecaster.from_file(FOLDER / name)
+    assert pretrained.get_params()["fine_tune_steps"] == 20
+    assert_allclose(pretrained.predict(), expected[name], rtol=1e-5)
     other = BidirectionalLSTMForecaster.from_file(FOLDER / "darts.safetensors")
     forecast = other.fit(y).predict(fh=range(1, 9))
     assert_allclose(forecast, expected["darts.safetensors"], rtol=1e-5)

@@ -109,6 +109,9 @@ BREAKS = {
 """What no series is: refused, or else forecast."""
 
 
+ODD_X = ["short", "none", "renamed", "words", "missing", "far", "twice", "twice ahead"]
+
+
 @dataclass
 class Case:
     """What is passed, and what is to come back if it is not refused."""
@@ -192,7 +195,7 @@ def cases(draw):
             settings["past_covariates"] = draw(st.sampled_from([["x1"], ["x1", "x0"]]))
     if kind == "odd":
         is_sound = False
-        broken = draw(st.sampled_from(["short", "none", "renamed", "words", "missing"]))
+        broken = draw(st.sampled_from(ODD_X))
         if broken == "short":
             X_ahead = X_ahead.iloc[: len(X_ahead) - draw(st.integers(1, 20))]
         elif broken == "none":
@@ -201,6 +204,12 @@ def cases(draw):
             X_ahead = X_ahead.rename(columns={"x0": "x9"})
         elif broken == "words":
             X = X.assign(x0="word")
+        elif broken == "far":
+            X_ahead = X_ahead * 1e250
+        elif broken == "twice":
+            X = X.iloc[[*range(len(X)), -1]]
+        elif broken == "twice ahead":
+            X_ahead = X_ahead.iloc[[*range(len(X_ahead)), -1]]
         else:
             X = X.iloc[1:]
     if draw(st.sampled_from([False] * 4 + [True])):
