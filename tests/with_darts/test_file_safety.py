@@ -103,28 +103,41 @@ def test_files_of_two_saves_are_no_pair(saved, other, small):
     refused(match="they are no pair")
 
 
-def test_another_version_of_the_format_is_named(saved):
+@pytest.mark.parametrize("version", [0, 7])
+def test_another_version_of_the_format_is_named(saved, version):
     content = Path("model.pt").read_bytes()
     assert content.count(b"lstm_forecasters 1 ") == 1
-    other = content.replace(b"lstm_forecasters 1 ", b"lstm_forecasters 7 ")
-    Path("model.pt").write_bytes(other)
-    refused(match="has format version 7, but .* reads 1. Use the version that wrote")
+    other = b"lstm_forecasters %d " % version
+    Path("model.pt").write_bytes(content.replace(b"lstm_forecasters 1 ", other))
+    refused(match=f"has format version {version}, but .* reads 1. Use the version that")
 
 
 @pytest.mark.parametrize("part", PARTS)
-@pytest.mark.parametrize("kind", ["packed", "one entry many times"])
-def test_what_unpacks_to_more_than_its_size_is_not_unpacked(saved, part, kind):
+@pytest.mark.parametrize("kind", ["packed", "one packed", "one entry many times"])
+def test_what_unpacks_to_more_than_its_size_is_not_unpacked(
+    saved, part, kind, monkeypatch
+):
     """In a few kilobytes, a zip bomb can hold more than there is memory."""
     if kind == "packed":
         with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as file:
             file.writestr("archive/data.pkl", bytes(1_000_000))
             file.writestr("archive/version", "3")
+    elif kind == "one packed":
+        with zipfile.ZipFile(part, "a", zipfile.ZIP_DEFLATED) as file:
+            file.writestr("archive/more", bytes(100))
     else:
         with zipfile.ZipFile(part, "a") as file:
             largest = max(file.filelist, key=lambda entry: entry.file_size)
             file.filelist += [largest] * 100
             file.comment = b""
     seal_again()
+    read = zipfile.ZipFile.open
+
+    def read_the_other(file, *args):
+        assert Path(file.filename).name != part
+        return read(file, *args)
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", read_the_other)
     refused(match="unpacks to more than its own size")
 
 
@@ -501,6 +514,15 @@ def test_a_save_that_is_killed_between_its_files_is_finished(other, name):
     assert VanillaLSTMModel.load(name).predict(3, series) == expected
     left = {str(path) for path in Path().glob(".saving.*")}
     assert left == {".saving.0", ".saving.1"}
+
+
+def test_a_save_that_is_under_way_is_let_alone(saved):
+    """Its folder holds both files, the network also where it is that of the model."""
+    Path(".saving.0").mkdir()
+    for name in PARTS:
+        shutil.copy(name, ".saving.0")
+    assert VanillaLSTMModel.load("model.pt").predict(3) == saved.predict(3)
+    assert {path.name for path in Path(".saving.0").iterdir()} == set(PARTS)
 
 
 def test_of_several_killed_saves_the_network_of_the_model_is_found(saved, other):

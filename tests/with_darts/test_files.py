@@ -223,6 +223,7 @@ def test_a_model_saved_clean_writes_nothing_when_it_is_used(
     monkeypatch.chdir(tmp_path)
     trained.save("model.pt", clean=True)
     loaded = VanillaLSTMModel.load("model.pt")
+    assert loaded.training_series is None
     loaded.predict(6, monthly())
     loaded.fit(monthly(), epochs=1)
     assert {one.name for one in tmp_path.iterdir()} == {"model.pt", "model.pt.ckpt"}
