@@ -149,9 +149,12 @@ def test_of_what_darts_makes_no_series_the_way_to_one_is_told(
     frame = way.replace("from_series", "from_dataframe")
     with pytest.raises(ParameterTypeError, match=frame):
         new().fit(fault(y).to_frame())
-    for whole in (y[::-1], y.iloc[:2], y.reset_index(drop=True)):
+    turned = y.iloc[np.r_[20 : len(y), :20]]
+    for whole in (y[::-1], turned, y.iloc[:2], y.reset_index(drop=True)):
         with pytest.raises(ParameterTypeError, match=r"from_series\.$"):
             new().fit(whole)
+    with pytest.raises(ParameterTypeError, match="from_series, with fill_missing_date"):
+        new().fit(y.iloc[[0, 1, 3]])
 
 
 def test_validation_series_are_looked_at_too(new, known):
@@ -241,8 +244,9 @@ def test_unknown_parameters_are_refused(make):
 def test_a_horizon_that_makes_no_sense_is_refused(fitted, known, n):
     with pytest.raises(ValueError, match=f"n must be at least 1, got {n}|n.*integer"):
         fitted.predict(n, **known)
-    with pytest.raises(ParameterTypeError, match="n must be an integer"):
-        fitted.predict(2.5, **known)
+    for odd in (2.5, "3", None):
+        with pytest.raises(ParameterTypeError, match="n must be an integer"):
+            fitted.predict(odd, **known)
 
 
 def test_a_shifted_output_does_not_go_on(small, monthly):
@@ -274,6 +278,11 @@ def test_a_series_without_time_steps_is_refused(fitted, new, known, monthly):
         new().fit([monthly(), monthly()[:0]])
     with pytest.raises(DataError, match="empty"):
         fitted.predict(6, **{**known, "series": known["series"][:0]})
+    for nothing in ([], ()):
+        with pytest.raises(DataError, match="the list of series is empty"):
+            new().fit(nothing)
+        with pytest.raises(DataError, match="the list of series is empty"):
+            fitted.predict(6, nothing)
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf])

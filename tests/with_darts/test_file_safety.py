@@ -26,7 +26,9 @@ from lstm_forecasters.darts import (
     StackedLSTMModel,
     StudentTLikelihood,
     VanillaLSTMModel,
+    seals,
 )
+from lstm_forecasters.darts.base import BaseLSTMModel
 from lstm_forecasters.darts.seals import seal
 from lstm_forecasters.errors import FileFormatError
 from tests.backend.forgery import foreign_files, forged
@@ -103,29 +105,64 @@ def test_files_of_two_saves_are_no_pair(saved, other, small):
     refused(match="they are no pair")
 
 
-def test_another_version_of_the_format_is_named(saved):
+@pytest.mark.parametrize("version", [0, 7])
+def test_another_version_of_the_format_is_named(saved, version):
     content = Path("model.pt").read_bytes()
     assert content.count(b"lstm_forecasters 1 ") == 1
-    other = content.replace(b"lstm_forecasters 1 ", b"lstm_forecasters 7 ")
-    Path("model.pt").write_bytes(other)
-    refused(match="has format version 7, but .* reads 1. Use the version that wrote")
+    other = b"lstm_forecasters %d " % version
+    Path("model.pt").write_bytes(content.replace(b"lstm_forecasters 1 ", other))
+    refused(match=f"has format version {version}, but .* reads 1. Use the version that")
 
 
 @pytest.mark.parametrize("part", PARTS)
-@pytest.mark.parametrize("kind", ["packed", "one entry many times"])
-def test_what_unpacks_to_more_than_its_size_is_not_unpacked(saved, part, kind):
+@pytest.mark.parametrize("kind", ["packed", "one packed", "one entry many times"])
+def test_what_unpacks_to_more_than_its_size_is_not_unpacked(
+    saved, part, kind, monkeypatch
+):
     """In a few kilobytes, a zip bomb can hold more than there is memory."""
     if kind == "packed":
         with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as file:
             file.writestr("archive/data.pkl", bytes(1_000_000))
             file.writestr("archive/version", "3")
+    elif kind == "one packed":
+        with zipfile.ZipFile(part, "a", zipfile.ZIP_DEFLATED) as file:
+            file.writestr("archive/more", bytes(100))
     else:
         with zipfile.ZipFile(part, "a") as file:
             largest = max(file.filelist, key=lambda entry: entry.file_size)
             file.filelist += [largest] * 100
             file.comment = b""
     seal_again()
+    read = zipfile.ZipFile.open
+
+    def read_the_other(file, *args):
+        assert Path(file.filename).name != part
+        return read(file, *args)
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", read_the_other)
     refused(match="unpacks to more than its own size")
+
+
+def test_an_entry_beyond_the_end_of_its_file_is_noticed(saved):
+    content = bytearray(Path("model.pt.ckpt").read_bytes())
+    content[content.rindex(b"PK\3\4") + 29] = 255  # what stands before the entry
+    Path("model.pt.ckpt").write_bytes(content)
+    refused(match="no file that save has written")
+
+
+def test_a_folder_in_the_place_of_the_network_is_refused(saved):
+    Path("model.pt.ckpt").unlink()
+    Path("model.pt.ckpt").mkdir()
+    refused(match="no file that save has written.*directory")
+
+
+def test_a_file_that_must_not_be_read_is_not_called_damaged(saved, monkeypatch):
+    def denied(path):
+        raise PermissionError(path)
+
+    monkeypatch.setattr(seals, "ZipFile", denied)
+    with pytest.raises(PermissionError, match=r"model\.pt"):
+        VanillaLSTMModel.load("model.pt")
 
 
 @pytest.mark.parametrize("kind", foreign_files())
@@ -151,7 +188,8 @@ def test_other_files_of_darts_and_torch_are_refused(saved, monthly):
 def test_another_class_is_refused(saved):
     with pytest.raises(FileFormatError, match=r"Vanilla.*not a Stacked.* Use the"):
         StackedLSTMModel.load("model.pt")
-    assert isinstance(TorchForecastingModel.load("model.pt"), VanillaLSTMModel)
+    for base in (TorchForecastingModel, BaseLSTMModel):
+        assert isinstance(base.load("model.pt"), VanillaLSTMModel)
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -253,6 +291,26 @@ def test_no_reader_takes_what_is_damaged_or_foreign(
     seal_again(files[0])
     loaded = read(**place) or other
     assert loaded.predict(3, monthly(30)) == saved.predict(3)
+
+
+@pytest.mark.parametrize("kind", ["best-", "last-"])
+def test_a_checkpoint_that_is_named_is_checked_as_well(
+    small, monthly, tmp_path, monkeypatch, kind
+):
+    monkeypatch.chdir(tmp_path)
+    settings = {**small, "hidden_size": 2, "n_epochs": 1, "work_dir": "."}
+    run = VanillaLSTMModel(save_checkpoints=True, model_name="run", **settings)
+    run.fit(monthly(30), val_series=monthly(30))
+    (file,) = Path("run/checkpoints").glob(f"{kind}*")
+    place = {"model_name": "run", "work_dir": ".", "file_name": file.name}
+    model = VanillaLSTMModel(**settings)
+    model.load_weights_from_checkpoint(**place)
+    assert model.predict(3, monthly(30)) == run.predict(3)
+    flipped = bytearray(file.read_bytes())
+    flipped[flipped.index(b"\x80\x02") + 2] ^= 1  # in the pickle
+    file.write_bytes(flipped)
+    with pytest.raises(FileFormatError, match=f"{file.name}.* is damaged"):
+        model.load_weights_from_checkpoint(**place)
 
 
 def test_weights_are_read_without_their_model(saved, small, monthly):
@@ -501,6 +559,38 @@ def test_a_save_that_is_killed_between_its_files_is_finished(other, name):
     assert VanillaLSTMModel.load(name).predict(3, series) == expected
     left = {str(path) for path in Path().glob(".saving.*")}
     assert left == {".saving.0", ".saving.1"}
+
+
+def test_a_save_that_is_under_way_is_let_alone(saved):
+    """Its folder holds both files, the network also where it is that of the model."""
+    Path(".saving.0").mkdir()
+    for name in PARTS:
+        shutil.copy(name, ".saving.0")
+    assert VanillaLSTMModel.load("model.pt").predict(3) == saved.predict(3)
+    assert {path.name for path in Path(".saving.0").iterdir()} == set(PARTS)
+
+
+def test_a_folder_of_another_user_is_let_alone(saved):
+    """Of which only root can tell what is in it."""
+    folder = Path(".saving.0")
+    folder.mkdir(mode=0)
+    try:
+        assert VanillaLSTMModel.load("model.pt").predict(3) == saved.predict(3)
+    finally:
+        folder.chmod(0o700)
+
+
+def test_two_processes_may_finish_a_killed_save_at_once(saved, monkeypatch):
+    Path(".saving.0").mkdir()
+    Path("model.pt.ckpt").rename(".saving.0/model.pt.ckpt")
+    replace = Path.replace
+
+    def after_another(source, target):
+        replace(source, target)
+        replace(source, target)  # what is there no more
+
+    monkeypatch.setattr(Path, "replace", after_another)
+    assert VanillaLSTMModel.load("model.pt").predict(3) == saved.predict(3)
 
 
 def test_of_several_killed_saves_the_network_of_the_model_is_found(saved, other):

@@ -27,7 +27,7 @@ from lstm_forecasters.darts import (
     StudentTLikelihood,
     VanillaLSTMModel,
 )
-from lstm_forecasters.errors import FileFormatError, ParameterError
+from lstm_forecasters.errors import CovariateError, FileFormatError, ParameterError
 
 
 @pytest.fixture
@@ -223,6 +223,7 @@ def test_a_model_saved_clean_writes_nothing_when_it_is_used(
     monkeypatch.chdir(tmp_path)
     trained.save("model.pt", clean=True)
     loaded = VanillaLSTMModel.load("model.pt")
+    assert loaded.training_series is None
     loaded.predict(6, monthly())
     loaded.fit(monthly(), epochs=1)
     assert {one.name for one in tmp_path.iterdir()} == {"model.pt", "model.pt.ckpt"}
@@ -385,6 +386,18 @@ def test_a_loaded_model_needs_no_trust(make, covered, tmp_path):
     )
     with pytest.raises(ValueError, match="trained with the past_covariates"):
         loaded.predict(6, **{**covered, "past_covariates": swapped})
+
+
+def test_weights_come_with_their_names_and_their_season(small, covered, tmp_path):
+    model = VanillaLSTMModel(**small).fit(**covered)
+    model.save(str(tmp_path / "model.pt"))
+    other = VanillaLSTMModel(**small)
+    other.load_weights(str(tmp_path / "model.pt"))
+    assert other.network_.layout == model.network_.layout
+    assert_same_forecasts(model, other, 6, **covered)
+    renamed = covered["past_covariates"].with_columns_renamed("past", "other")
+    with pytest.raises(CovariateError, match="trained with the past_covariates"):
+        other.predict(6, **{**covered, "past_covariates": renamed})
 
 
 def test_saved_files_hold_the_network_once(trained, tmp_path):
