@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from darts import TimeSeries, concatenate
+from darts.utils.likelihood_models.torch import CauchyLikelihood, LaplaceLikelihood
 from hypothesis import event, given
 from hypothesis import strategies as st
 
@@ -49,7 +50,16 @@ VALID = {
     "output_chunk_length": st.integers(1, 13),
     "output_chunk_shift": st.sampled_from([0, 0, 0, 1, 5]),
     "season_length": st.none() | st.integers(1, 13),
-    "likelihood": st.sampled_from([None, "quantile", "normal", "student_t"]),
+    "likelihood": st.sampled_from(
+        [
+            None,
+            "quantile",
+            "normal",
+            "student_t",
+            LaplaceLikelihood(),
+            CauchyLikelihood(),
+        ]
+    ),
     "hidden_size": st.integers(1, 6),
     "segment_length": st.none() | st.integers(1, 13),
     "linear_path": st.booleans(),
@@ -128,7 +138,7 @@ class Case:
 
     model_class: Any
     settings: dict[str, Any]
-    likelihood: str | None
+    likelihood: Any
     series: Any
     series_ahead: Any
     covariates: dict[str, Any]
