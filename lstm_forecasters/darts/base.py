@@ -676,6 +676,7 @@ class BaseLSTMModel(PersistentModel):
         dataset: TorchInferenceDataset,
         trainer: pl.Trainer | PlainPredictor | None = None,
         batch_size: int | None = None,
+        num_samples: int = 1,
         dataloader_kwargs: dict[str, Any] | None = None,
         random_state: Any = None,
         **kwargs: Any,
@@ -683,6 +684,7 @@ class BaseLSTMModel(PersistentModel):
         """Set up the trainer, the module and the data of a forecast."""
         about_to_compute()
         check_integer("n", n, 1)
+        check_integer("num_samples", num_samples, 1)
         if batch_size is None and self.batch_size in (None, self._own_batch_size):
             batch_size = WINDOWS_AT_A_TIME
             if isinstance(dataset, InferenceWindows):
@@ -699,6 +701,7 @@ class BaseLSTMModel(PersistentModel):
             dataset=dataset,
             trainer=trainer,
             batch_size=batch_size,
+            num_samples=num_samples,
             dataloader_kwargs={
                 **self._loader_kwargs(dataset, dataloader_kwargs),
                 "drop_last": False,  # as Lightning has it: every series is forecast

@@ -94,15 +94,12 @@ class _Kind:
     counts: bool = False
 
 
-def _icdf(distribution: Any) -> Callable[..., Any]:
-    """Return the quantile function of a torch distribution."""
-
-    def quantiles(levels: np.ndarray, *parameters: np.ndarray) -> np.ndarray:
-        given = [torch.from_numpy(np.asarray(one)) for one in parameters]
-        values: Tensor = distribution(*given).icdf(torch.from_numpy(levels))
-        return values.numpy()
-
-    return quantiles
+def _continuous_bernoulli(levels: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """Return quantiles of the continuous Bernoulli distribution, NaN where p is."""
+    logits = torch.from_numpy(np.asarray(p)).logit()  # of which torch checks nothing
+    given = torch.distributions.ContinuousBernoulli(logits=logits, validate_args=False)
+    values = given.icdf(torch.from_numpy(levels)).numpy()
+    return np.where(np.isnan(p), np.nan, values)
 
 
 KINDS: dict[str, _Kind] = {
@@ -116,7 +113,7 @@ KINDS: dict[str, _Kind] = {
     ),
     "Bernoulli": _Kind(lambda u, p: stats.bernoulli.ppf(u, p)),
     "Beta": _Kind(lambda u, alpha, beta: stats.beta.ppf(u, alpha, beta)),
-    "ContinuousBernoulli": _Kind(_icdf(torch.distributions.ContinuousBernoulli)),
+    "ContinuousBernoulli": _Kind(_continuous_bernoulli),
     "Dirichlet": _Kind(lambda u, alpha: _simplex(stats.gamma.ppf(u, alpha))),
     "Exponential": _Kind(lambda u, rate: stats.expon.ppf(u, scale=1 / rate)),
     "Gamma": _Kind(lambda u, alpha, beta: stats.gamma.ppf(u, alpha, scale=1 / beta)),
@@ -206,23 +203,37 @@ class DartsLikelihood:
         return torch.from_numpy(np.asarray(values)).to(parameters)
 
     def check_support(self, values: np.ndarray) -> None:
-        """Refuse observed targets that the distribution cannot have."""
-        outputs = torch.zeros(1, 1, values.shape[-1], self.n_parameters)
+        """Refuse observed targets that the distribution cannot have, or learn from."""
+        if self.kind.located:
+            return  # any value will do
+        n_channels = values.shape[-1] if self.is_joint else 1
+        outputs = torch.zeros(1, 1, n_channels, self.n_parameters)
         given = self._distribution(self.likelihood._params_from_output(outputs))
         whole = values[~np.isnan(values).any(-1)] if self.is_joint else None
         seen = values[~np.isnan(values)] if whole is None else whole
+        targets = torch.from_numpy(np.ascontiguousarray(seen))
         assert given.support is not None
-        inside = given.support.check(torch.from_numpy(np.ascontiguousarray(seen)))
-        if not inside.all():
+        name = type(self.likelihood).__name__
+        if not given.support.check(targets).all():
             raise DataError(
-                f"{type(self.likelihood).__name__} forecasts values in "
-                f"{given.support}, but the series have values from {seen.min():.6g} to "
-                f"{seen.max():.6g}. Pass series within the support, or "
+                f"{name} forecasts values in {given.support}, but the series have "
+                f"values from {seen.min():.6g} to {seen.max():.6g}. Pass series within "
+                'the support, or another likelihood, such as "quantile".'
+            )
+        learnable = given.log_prob(targets).isfinite().flatten()
+        if not learnable.all():
+            raise DataError(
+                f"{name} has no finite density at {targets[~learnable].min():.6g}, "
+                "which the series hold. Move such values inside the support, or pass "
                 'another likelihood, such as "quantile".'
             )
 
     def mean_loss(self, parameters: Tensor, batch: TrainingBatch) -> Tensor:
-        """Return darts' loss, priors included, of a batch as the network reads it."""
+        """Return darts' loss, priors included, of a batch as the network reads it.
+
+        It is NaN where the network has diverged so far that its outputs are no
+        distribution's parameters.
+        """
         frame = batch.columns.frame
         center, scale = (
             part[:, None].expand(parameters.shape[:3])
@@ -241,13 +252,20 @@ class DartsLikelihood:
         if not kept.any():
             return parameters.sum() * 0.0
         weights = weight[kept]
-        nll = self.likelihood._nllloss(
-            tuple(one[kept] for one in scored), target[kept], weights
-        )
-        loss: Tensor = nll * len(weights) / weights.sum()
+        believed = scored
         if self.kind.located:
-            scored = self.restore(parameters, center, scale).unbind(-1)
-        return loss + self._prior_loss([batch.side_by_side(one) for one in scored])
+            believed = self.restore(parameters, center, scale).unbind(-1)
+        try:
+            nll = self.likelihood._nllloss(
+                tuple(one[kept] for one in scored), target[kept], weights
+            )
+            prior = self._prior_loss([batch.side_by_side(one) for one in believed])
+        except ValueError:
+            if self._are_parameters(scored):
+                raise
+            return parameters.sum() * torch.nan
+        loss: Tensor = nll * len(weights) / weights.sum()
+        return loss + prior
 
     def _prior_loss(self, given: list[Tensor]) -> Tensor | float:
         """Return the divergence of parameters (B, H, C) in user's units from priors."""
@@ -271,6 +289,14 @@ class DartsLikelihood:
             return outputs
         located = outputs[..., 0] * scale + center
         return torch.cat([located[..., None], outputs[..., 1:]], -1)
+
+    def _are_parameters(self, given: tuple[Tensor, ...]) -> bool:
+        """Return whether there is a distribution with some parameters."""
+        try:
+            self._distribution(given)
+        except ValueError:
+            return False
+        return True
 
     def _distribution(self, parameters: Any) -> torch.distributions.Distribution:
         """Return the distribution of parameters."""

@@ -55,6 +55,10 @@ _WITHOUT_NETWORK: ContextVar[bool] = ContextVar("without_network", default=False
 UNREADABLE = (UnpicklingError, UnsafeContentError, EOFError)
 """What reading raises where a file holds no objects, or such as are not allowed."""
 
+ARCHIVE_READER = "PytorchStreamReader"
+"""What torch's errors about a damaged archive begin with: it looks at more of one than
+Python's zipfile does."""
+
 SAVING = ".saving."
 """Beginning of the name of the folder in which files are written."""
 
@@ -497,7 +501,10 @@ def _reading(model: str | None, network: str) -> Iterator[None]:
     check_fork()
     try:
         yield
-    except (*UNREADABLE, AttributeError, LookupError) as error:
+    except Exception as error:
+        is_of_content = isinstance(error, (*UNREADABLE, AttributeError, LookupError))
+        if not is_of_content and ARCHIVE_READER not in str(error):
+            raise
         raise FileFormatError(
             f"{' and '.join(files)} cannot be loaded: {error!r}"
         ) from error

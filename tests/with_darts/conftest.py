@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from darts import TimeSeries
 
 from lstm_forecasters.darts import (
@@ -11,6 +12,7 @@ from lstm_forecasters.darts import (
     StackedLSTMModel,
     VanillaLSTMModel,
 )
+from lstm_forecasters.darts.module import LSTMModule
 from tests.with_darts.pretrained import make_pretrained
 
 MODELS = [
@@ -92,6 +94,24 @@ def make_any(request):
 def small():
     """Arguments of a small model that learns for two epochs."""
     return dict(SMALL)
+
+
+@pytest.fixture
+def diverge_above(monkeypatch):
+    """Return a function that lets trainings at rates above one end in no weights."""
+    plan = LSTMModule.configure_optimizers
+
+    def diverge(rate):
+        def planned(self):
+            found = plan(self)
+            if self.optimizer_kwargs["lr"] > rate:
+                with torch.no_grad():
+                    next(self.network.parameters()).fill_(torch.nan)
+            return found
+
+        monkeypatch.setattr(LSTMModule, "configure_optimizers", planned)
+
+    return diverge
 
 
 @pytest.fixture

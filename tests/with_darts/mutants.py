@@ -581,6 +581,7 @@ def without_weights(model):
 
 
 @caught_by("a_pickle_forecasts")
+@caught_by("a_deep_copy_forecasts")
 @caught_by("joblib_keeps_a_model")
 class LosesItsWeightsInPickles(VanillaLSTMModel):
     def __setstate__(self, state):
@@ -588,7 +589,7 @@ class LosesItsWeightsInPickles(VanillaLSTMModel):
         without_weights(self)
 
 
-@caught_by("a_deep_copy_forecasts")
+@caught_by("a_deep_copy_learns_alone")
 class SharesItsNetworkWithCopies(VanillaLSTMModel):
     def __deepcopy__(self, memo):
         twin = copy.copy(self)

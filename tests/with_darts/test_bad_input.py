@@ -15,6 +15,7 @@ from lstm_forecasters.darts import (
     StackedLSTMModel,
     VanillaLSTMModel,
 )
+from lstm_forecasters.darts.module import LSTMModule
 from lstm_forecasters.errors import (
     CovariateError,
     DataError,
@@ -247,6 +248,20 @@ def test_a_horizon_that_makes_no_sense_is_refused(fitted, known, n):
     for odd in (2.5, "3", None):
         with pytest.raises(ParameterTypeError, match="n must be an integer"):
             fitted.predict(odd, **known)
+
+
+def test_a_number_of_samples_that_makes_no_sense_is_refused(small, known, monkeypatch):
+    model = VanillaLSTMModel(**small, likelihood="quantile").fit(**known)
+    assert model.predict(2, **known, num_samples=np.int64(3)).n_samples == 3
+    monkeypatch.setattr(LSTMModule, "predict_step", lambda *_: pytest.fail("forecast"))
+    for number in (2.5, "3"):
+        message = f"num_samples must be an integer of at least 1, got {number!r}"
+        with pytest.raises(ParameterTypeError, match=message):
+            model.predict(2, **known, num_samples=number)
+        with pytest.raises(ParameterTypeError, match=message):
+            model.historical_forecasts(**known, num_samples=number, retrain=False)
+    with pytest.raises(ParameterError, match="num_samples must be at least 1, got 0"):
+        model.predict(2, **known, num_samples=0)
 
 
 def test_a_shifted_output_does_not_go_on(small, monthly):

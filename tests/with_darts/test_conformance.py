@@ -187,7 +187,7 @@ OF_ZERO_SHOT = {
     "training_goes_on_where_it_ended": NO_TRAINING,
     "an_interrupted_training_leaves_a_model": NO_TRAINING,
     "past_covariates_after_the_cutoff_are_not_read": NO_TRAINING,
-    "a_deep_copy_forecasts": NO_TRAINING,
+    "a_deep_copy_learns_alone": NO_TRAINING,
     "weights_are_loaded_into_a_new_model": NO_TRAINING,
     "checkpoints_are_resumed": NO_TRAINING,
     "a_random_state_fixes_the_forecast": NO_TRAINING,

@@ -313,6 +313,35 @@ def test_a_checkpoint_that_is_named_is_checked_as_well(
         model.load_weights_from_checkpoint(**place)
 
 
+def test_checkpoints_that_torch_alone_cannot_open_are_refused(
+    small, monthly, tmp_path, monkeypatch
+):
+    """Bits in the zip archive's directory, which Python's zipfile passes over."""
+    monkeypatch.chdir(tmp_path)
+    settings = {**small, "hidden_size": 2, "n_epochs": 1, "work_dir": "."}
+    model = VanillaLSTMModel(save_checkpoints=True, model_name="run", **settings)
+    model.fit(monthly(30), val_series=monthly(30))
+    before = model.predict(3)
+    (file,) = Path("run/checkpoints").glob("last-*")
+    data = file.read_bytes()
+    place = {"model_name": "run", "work_dir": ".", "best": False}
+    entry, end = data.index(b"PK\1\2"), data.index(b"PK\6\6")
+    for position, bit, message in (
+        (entry + 23, 64, "invalid header or archive is corrupted"),
+        (data.index(b"data/0PK\1\2") + 5, 1, "failed locating file data/0"),
+        (end + 16, 64, "unsupported multidisk archive"),
+        (end + 29, 64, "too many files"),
+    ):
+        flipped = bytearray(data)
+        flipped[position] ^= bit
+        file.write_bytes(flipped)
+        for reader in READERS[1:]:
+            match = f"{file} cannot be loaded: .*{message}"
+            with pytest.raises(FileFormatError, match=match):
+                getattr(model, reader)(**place)
+    assert model.predict(3) == before
+
+
 def test_weights_are_read_without_their_model(saved, small, monthly):
     """With skip_checks=True darts reads the file of the network alone."""
     shutil.copy("model.pt.ckpt", "weights.pth")

@@ -753,25 +753,11 @@ def test_a_failed_fit_is_no_fit(small, monthly):
         model.predict(3)
 
 
-def diverge_above(rate, monkeypatch):
-    """Have every training at a larger learning rate end in weights that are none."""
-    plan = LSTMModule.configure_optimizers
-
-    def planned(self):
-        found = plan(self)
-        if self.optimizer_kwargs["lr"] > rate:
-            with torch.no_grad():
-                next(self.network.parameters()).fill_(torch.nan)
-        return found
-
-    monkeypatch.setattr(LSTMModule, "configure_optimizers", planned)
-
-
 def test_training_that_diverges_begins_again_at_a_tenth_of_the_rate(
-    make, monthly, monkeypatch
+    make, monthly, diverge_above
 ):
     slow = make(optimizer_kwargs={"lr": 0.005}).fit(monthly())
-    diverge_above(0.01, monkeypatch)
+    diverge_above(0.01)
     fast = make(optimizer_kwargs={"lr": 0.05})
     with pytest.warns(TrainingWarning, match="at a learning rate of 0.05; .* at 0.005"):
         fast.fit(monthly())
@@ -779,15 +765,17 @@ def test_training_that_diverges_begins_again_at_a_tenth_of_the_rate(
     assert_array_equal(fast.predict(6).values(), slow.predict(6).values())
 
 
-def test_what_a_callback_has_watched_does_not_begin_again(small, monthly, monkeypatch):
-    diverge_above(0.0, monkeypatch)
+def test_what_a_callback_has_watched_does_not_begin_again(
+    small, monthly, diverge_above
+):
+    diverge_above(0.0)
     model = VanillaLSTMModel(**with_trainer(small, Callback()))
     with pytest.raises(TrainingError, match="diverged"):
         model.fit(monthly())
 
 
-def test_divergence_is_an_error_and_gives_no_forecast(make, monthly, monkeypatch):
-    diverge_above(0.0, monkeypatch)
+def test_divergence_is_an_error_and_gives_no_forecast(make, monthly, diverge_above):
+    diverge_above(0.0)
     model = make(optimizer_kwargs={"lr": 1.0})
     with (
         pytest.warns(TrainingWarning, match=r"rate of 1; it begins again at 0\.1"),

@@ -8,6 +8,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from darts import TimeSeries
+from darts.utils.data import SequentialTorchTrainingDataset
 from darts.utils.likelihood_models import torch as likelihoods
 from darts.utils.likelihood_models.torch import (
     DirichletLikelihood,
@@ -21,7 +22,13 @@ from scipy import special
 from torch import distributions as torch_distributions
 
 from lstm_forecasters.darts import StudentTLikelihood, VanillaLSTMModel
-from lstm_forecasters.errors import DataError, ParameterError, ParameterTypeError
+from lstm_forecasters.errors import (
+    DataError,
+    ParameterError,
+    ParameterTypeError,
+    TrainingError,
+    TrainingWarning,
+)
 
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)
 
@@ -345,6 +352,69 @@ def test_data_outside_the_support_are_refused_before_training(case, value, no_tr
     )
     with pytest.raises(DataError, match=message):
         model_with(case()).fit(as_series(values))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("Gamma", 0.0), ("Beta", 0.0), ("Beta", 1.0)]
+)
+def test_a_bound_without_a_density_is_refused_before_training(name, value, no_training):
+    """A single such value ended in an error of torch, in the middle of training."""
+    case = BY_NAME[name]
+    values = case.draw(np.random.default_rng(4), (40, 2))
+    values[7, 1] = value
+    message = (
+        f"{name}Likelihood has no finite density at {value:.6g}, which the series "
+        "hold. Move such values inside"
+    )
+    with pytest.raises(DataError, match=message):
+        model_with(case()).fit(as_series(values))
+
+
+@pytest.mark.parametrize(
+    ("name", "bounds"),
+    [
+        ("Exponential", [0.0]),
+        ("HalfNormal", [0.0]),
+        ("ContinuousBernoulli", [0.0, 1.0]),
+    ],
+)
+def test_a_bound_with_a_density_is_learnt_from(name, bounds):
+    case = BY_NAME[name]
+    values = case.draw(np.random.default_rng(4), (40, 1))
+    values[7 : 7 + len(bounds), 0] = bounds
+    series = as_series(values)
+    model = model_with(case(), 2).fit(series)
+    assert case.inside(samples_of(model, [series], num_samples=9)).all()
+
+
+def test_divergence_is_told_of_every_likelihood(case, diverge_above):
+    """Errors of torch about the distribution's parameters came in the way."""
+    diverge_above(0.0)
+    model = model_with(case(**case.priors), 2, optimizer_kwargs={"lr": 1.0})
+    with (
+        pytest.warns(TrainingWarning, match=r"rate of 1; it begins again at 0\.1"),
+        pytest.raises(TrainingError, match=r"diverged.*optimizer_kwargs=\{'lr': 1e-3"),
+    ):
+        model.fit(several(case.draw, n_series=1))
+
+
+def test_a_broken_network_never_forecasts_by_any_likelihood(case):
+    series = several(case.draw, n_series=1)
+    model = model_with(case(), 2).fit(series)
+    with torch.no_grad():
+        next(model.network_.network.parameters()).fill_(torch.nan)
+    with pytest.raises(TrainingError, match="not finite"):
+        model.predict(4, series, num_samples=3)
+
+
+def test_targets_of_a_dataset_outside_the_support_are_no_divergence():
+    series = as_series(np.full((40, 1), -0.5))
+    dataset = SequentialTorchTrainingDataset(
+        series, input_chunk_length=12, output_chunk_length=4
+    )
+    model = model_with(likelihoods.GammaLikelihood())
+    with pytest.raises(ValueError, match=r"value argument .* within the support"):
+        model.fit_from_dataset(dataset)
 
 
 def test_missing_values_are_within_every_support(case):
