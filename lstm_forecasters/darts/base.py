@@ -677,6 +677,7 @@ class BaseLSTMModel(PersistentModel):
         trainer: pl.Trainer | PlainPredictor | None = None,
         batch_size: int | None = None,
         num_samples: int = 1,
+        roll_size: int | None = None,
         dataloader_kwargs: dict[str, Any] | None = None,
         random_state: Any = None,
         **kwargs: Any,
@@ -685,6 +686,8 @@ class BaseLSTMModel(PersistentModel):
         about_to_compute()
         check_integer("n", n, 1)
         check_integer("num_samples", num_samples, 1)
+        if roll_size is not None:
+            check_integer("roll_size", roll_size, 1)
         if batch_size is None and self.batch_size in (None, self._own_batch_size):
             batch_size = WINDOWS_AT_A_TIME
             if isinstance(dataset, InferenceWindows):
@@ -702,6 +705,7 @@ class BaseLSTMModel(PersistentModel):
             trainer=trainer,
             batch_size=batch_size,
             num_samples=num_samples,
+            roll_size=roll_size,
             dataloader_kwargs={
                 **self._loader_kwargs(dataset, dataloader_kwargs),
                 "drop_last": False,  # as Lightning has it: every series is forecast

@@ -250,7 +250,9 @@ def test_a_horizon_that_makes_no_sense_is_refused(fitted, known, n):
             fitted.predict(odd, **known)
 
 
-def test_a_number_of_samples_that_makes_no_sense_is_refused(small, known, monkeypatch):
+def test_numbers_of_samples_and_of_steps_to_roll_that_make_no_sense_are_refused(
+    small, known, monkeypatch
+):
     model = VanillaLSTMModel(**small, likelihood="quantile").fit(**known)
     assert model.predict(2, **known, num_samples=np.int64(3)).n_samples == 3
     monkeypatch.setattr(LSTMModule, "predict_step", lambda *_: pytest.fail("forecast"))
@@ -262,6 +264,8 @@ def test_a_number_of_samples_that_makes_no_sense_is_refused(small, known, monkey
             model.historical_forecasts(**known, num_samples=number, retrain=False)
     with pytest.raises(ParameterError, match="num_samples must be at least 1, got 0"):
         model.predict(2, **known, num_samples=0)
+    with pytest.raises(ParameterTypeError, match=r"roll_size must be .*got 2\.5"):
+        model.predict(9, **known, roll_size=2.5)
 
 
 def test_a_shifted_output_does_not_go_on(small, monthly):
