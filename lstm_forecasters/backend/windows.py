@@ -438,11 +438,11 @@ def _errors_of_windows(history: Tensor, layout: Layout) -> Tensor:
 
 
 def fill_gaps(history: Tensor, period: int) -> tuple[Tensor, Tensor]:
-    """Fill the gaps of windows (B, W, C) from within, and tell what is as if observed.
+    """Fill the gaps of windows (B, W, C) from within, and tell what counts as observed.
 
-    That are values that were, 1, and those that the seasons around a gap tell. What
-    they do not tell is filled by the last value seen in the same season, else by the
-    last seen, and is 0. What comes before the first observation stays NaN.
+    1 stands for values that were, and for those that the seasons around a gap tell.
+    What they do not tell is filled by the last value seen in the same season, else by
+    the last seen, and has a 0. What comes before the first observation stays NaN.
     """
     unknown = history.isnan()
     has_gaps = torch.compiler.is_exporting() or (unknown[:, 1:] > unknown[:, :-1]).any()
