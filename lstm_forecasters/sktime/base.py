@@ -506,7 +506,7 @@ class BaseLSTMForecaster(PersistentForecaster):
         """Return point forecasts, one column for each of y.
 
         Those of a pandas series are one themselves: for sktime to make it of a frame
-        would take a quarter of the time of a whole forecast.
+        would take a fifth of the time of a whole forecast.
         """
         index, values = self._forecast(fh, X, Forecast.points, sample_paths=False)
         if self._y_metadata["mtype"] == "pd.Series":
