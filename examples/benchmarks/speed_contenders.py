@@ -92,10 +92,10 @@ class Workload:
         return [TimeSeries.from_times_and_values(self.index, row) for row in rows]
 
     @functools.cached_property
-    def sktime_series(self) -> pd.DataFrame:
-        """The series as sktime takes them: one alone has no level for its name."""
+    def sktime_series(self) -> pd.Series | pd.DataFrame:
+        """The series as sktime's users have them: one alone is a series of pandas."""
         if self.n_series == 1:
-            return pd.DataFrame({"y": self.values[0]}, index=self.index)
+            return pd.Series(self.values[0], index=self.index, name="y")
         names = range(self.n_series)
         levels = pd.MultiIndex.from_product([names, self.index], names=["id", "time"])
         return pd.DataFrame({"y": self.values.ravel()}, index=levels)

@@ -272,7 +272,7 @@ def unfold_channels(values: Tensor, n_channels: int) -> Tensor:
 
     Values of windows whose channels were not folded stay as they are.
     """
-    if values.shape[2] > 1:
+    if values.shape[2] > 1 or n_channels == 1:
         return values
     return values.unflatten(0, (-1, n_channels)).squeeze(3).transpose(1, 2)
 

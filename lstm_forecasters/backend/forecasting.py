@@ -54,13 +54,13 @@ class Forecast:
     def points(self) -> np.ndarray:
         """Return point forecasts (B, steps, C)."""
         points = [likelihood.point(values) for likelihood, values in self.parts]
-        return torch.cat(points, 1).numpy()
+        return _joined(points, 1).numpy()
 
     def quantiles(self, levels: np.ndarray) -> np.ndarray:
         """Return quantiles (B, steps, C, A) at levels (A,)."""
         wanted = torch.as_tensor(levels, dtype=torch.float64)
         parts = [lik.quantiles(values, wanted) for lik, values in self.parts]
-        return torch.cat(parts, 1).numpy()
+        return _joined(parts, 1).numpy()
 
     def parameters(self) -> np.ndarray:
         """Return the likelihood's parameters (B, steps, C, K) of the first part."""
@@ -216,7 +216,7 @@ def _along_medians(
 ) -> list[tuple[Likelihood, Tensor]]:
     """Forecast block after block, each from the medians of those before."""
     parameters = [block for block, _ in walk(model, batch, n_blocks)]
-    return [(model.likelihood, torch.cat(parameters, 1))]
+    return [(model.likelihood, _joined(parameters, 1))]
 
 
 def _along_paths(
@@ -283,7 +283,7 @@ def _assemble(chunks: list[list[tuple[Likelihood, Tensor]]], horizon: int) -> Fo
     """Join the chunks of windows and cut the parts to the horizon."""
     parts, remaining = [], horizon
     for number, (likelihood, _) in enumerate(chunks[0]):
-        values = torch.cat([chunk[number][1] for chunk in chunks])[:, :remaining]
+        values = _joined([chunk[number][1] for chunk in chunks], 0)[:, :remaining]
         if not values.isfinite().all():
             raise TrainingError(
                 "the network forecasts values that are not finite: it diverged in "
@@ -292,3 +292,8 @@ def _assemble(chunks: list[list[tuple[Likelihood, Tensor]]], horizon: int) -> Fo
         remaining -= values.shape[1]
         parts.append((likelihood, values))
     return Forecast(tuple(parts))
+
+
+def _joined(parts: list[Tensor], dim: int) -> Tensor:
+    """Return parts one after another; one alone, which is usual, is not copied."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim)

@@ -178,9 +178,7 @@ class ForecastModel(nn.Module):
 
         Their spread is widened to what it is on unseen data.
         """
-        center, scale = (
-            part[:, None].expand(parameters.shape[:3])
-            for part in (frame.center, frame.scale)
-        )
         widened = self.likelihood.widen(parameters.double(), self.widening)
-        return self.likelihood.restore(widened, center, scale)
+        return self.likelihood.restore(
+            widened, frame.center[:, None], frame.scale[:, None]
+        )

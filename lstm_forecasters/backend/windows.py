@@ -328,7 +328,7 @@ class Windows:
         origin = torch.from_numpy(self._starts)[series] + steps  # (B,)
         rows = origin[:, None] + self._all_steps  # (B, W + R)
         past = rows[:, : layout.context]
-        future = self._future[rows]
+        future = _taken(self._future, rows)
         if ahead is not None:
             future = torch.cat([future[:, : layout.context], ahead], 1)
         history = self._pick(self._filled, past, channels)
@@ -339,7 +339,7 @@ class Windows:
             errors = _errors_of_windows(history, layout)
         else:
             errors = self._pick(self._errors, origin, channels)
-        static = self._static[series]
+        static = _taken(self._static, series)
         if channels is not None and static.ndim == 3:
             static = static[torch.arange(len(series)), channels]
         target, weight = history[:, :0], observed[:, :0]
@@ -355,7 +355,7 @@ class Windows:
             scale_floor=self._pick(self._floor, origin, channels),
             level=self._pick(self._level, series, channels),
             spread=self._pick(self._spread, series, channels),
-            past_covariates=self._past[rows[:, : self._n_past_steps]],
+            past_covariates=_taken(self._past, rows[:, : self._n_past_steps]),
             future_covariates=future,
             static_covariates=static,
             target=target,
@@ -369,6 +369,13 @@ class Windows:
             return values[rows]
         channels = channels.view(-1, *[1] * (rows.ndim - 1))
         return values[rows, channels].unsqueeze(rows.ndim)
+
+
+def _taken(covariates: Tensor, rows: Tensor) -> Tensor:
+    """Return rows (...) of covariates (N, ..., Q), without looking where Q is 0."""
+    if covariates.shape[-1] == 0:
+        return covariates.new_empty(*rows.shape, *covariates.shape[1:])
+    return covariates[rows]
 
 
 def _parts(lengths: np.ndarray) -> Iterator[tuple[slice, slice]]:
