@@ -18,8 +18,8 @@ from lstm_forecasters.backend.forecasting import forecast
 from lstm_forecasters.backend.likelihoods import PointLikelihood
 from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.backend.recipe import Recipe
-from lstm_forecasters.backend.training import Trainer, consecutive_origins
-from lstm_forecasters.backend.windows import Windows
+from lstm_forecasters.backend.training import Trainer
+from lstm_forecasters.backend.windows import Origins, Windows
 from lstm_forecasters.errors import TrainingError
 
 __all__ = ["rehearse_spread"]
@@ -85,7 +85,7 @@ def rehearse_spread(
         dataclasses.replace(recipe, validation_fraction=0.0),
         Generator().manual_seed(generator.initial_seed()),
         device=device,
-        origins=consecutive_origins(first, n_origins),
+        origins=Origins(first, n_origins),
     )
     if trainer.n_epochs < LEAST_EPOCHS:
         return

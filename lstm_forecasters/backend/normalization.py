@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["LARGEST_VALUE", "Frame", "frame_windows"]
+__all__ = ["LARGEST_VALUE", "Frame", "frame_windows", "is_too_large"]
 
 LARGEST_VALUE = 1e300
 """Largest magnitude of a value: float64 can still add up many of them."""
@@ -23,6 +24,16 @@ FLOOR_OF_CHANGE = 0.1
 
 FLOOR_OF_LEVEL = 1e-13
 """Least scale of a window, as a share of its level: float64 keeps 16 digits."""
+
+
+def is_too_large(values: np.ndarray) -> bool:
+    """Return whether one of the values is infinite, or beyond the largest magnitude.
+
+    NaN is not. No array of the size of the values is made.
+    """
+    highest = np.fmax.reduce(values, axis=None, initial=0.0)
+    lowest = np.fmin.reduce(values, axis=None, initial=0.0)
+    return bool(max(highest, -lowest) > LARGEST_VALUE)
 
 
 @dataclass(kw_only=True, eq=False)

@@ -25,14 +25,13 @@ from lstm_forecasters.backend.recipe import (
     schedule,
     weight_decay_of_steps,
 )
-from lstm_forecasters.backend.windows import Layout, Windows
+from lstm_forecasters.backend.windows import Layout, Origins, Windows
 from lstm_forecasters.errors import TrainingError, TrainingWarning
 
 __all__ = [
     "ClippedAdamW",
     "Trainer",
     "batches_per_block",
-    "consecutive_origins",
     "decaying",
     "micro_batch_size",
     "training_windows",
@@ -57,8 +56,8 @@ def batches_per_block(layout: Layout, batch_size: int) -> int:
 
 def training_windows(
     windows: Windows, validation_fraction: float = 0.0
-) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor] | None]:
-    """Return series and steps of the windows to train on, and to validate on.
+) -> tuple[Origins, Origins | None]:
+    """Return the windows to train on, and to validate on.
 
     The validation windows are the latest of each series.
     """
@@ -66,18 +65,10 @@ def training_windows(
     first, n_origins = layout.training_origins(windows.lengths)
     n_validation = np.floor(n_origins * validation_fraction).astype(int)
     gap = np.where(n_validation > 0, layout.reach - 1, 0)
-    n_training = np.maximum(n_origins - n_validation - gap, 0)
-    training = consecutive_origins(first, n_training)
+    training = Origins(first, np.maximum(n_origins - n_validation - gap, 0))
     if validation_fraction == 0:
         return training, None
-    return training, consecutive_origins(first + n_origins - n_validation, n_validation)
-
-
-def consecutive_origins(first: np.ndarray, counts: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Return series and step of ``counts`` consecutive origins of every series."""
-    series = np.repeat(np.arange(len(counts)), counts)
-    offset = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    return torch.from_numpy(series), torch.from_numpy(first[series] + offset)
+    return training, Origins(first + n_origins - n_validation, n_validation)
 
 
 class Trainer:
@@ -97,8 +88,8 @@ class Trainer:
         Where to train; the model returns to the CPU afterwards.
     verbose : bool, default=False
         Whether to show a progress bar with the loss.
-    origins : tuple of torch.Tensor, optional
-        Series and steps of the windows to train on, in place of all.
+    origins : Origins, optional
+        Where the windows to train on end, in place of all.
     checkpoint : Checkpoint, optional
         Where the state is kept now and then, and found if there is one.
     """
@@ -112,7 +103,7 @@ class Trainer:
         *,
         device: str | torch.device = "cpu",
         verbose: bool = False,
-        origins: tuple[Tensor, Tensor] | None = None,
+        origins: Origins | None = None,
         checkpoint: Checkpoint | None = None,
     ) -> None:
         self.model = model
@@ -122,13 +113,13 @@ class Trainer:
         self.device = torch.device(device)
         self.verbose = verbose
         self.checkpoint = checkpoint
-        self.validation: tuple[Tensor, Tensor] | None = None
+        self.validation: Origins | None = None
         if origins is None:
             origins, self.validation = training_windows(
                 windows, recipe.validation_fraction
             )
         self.training = origins
-        n_windows = len(self.training[0])
+        n_windows = len(self.training)
         if n_windows == 0:
             raise TrainingError(
                 "no window to train on: the longest series has "
@@ -325,7 +316,7 @@ class Trainer:
         self.model.eval()
         loss, weight = 0.0, 0.0
         with torch.no_grad():
-            for rows in torch.arange(len(self.validation[0])).split(1024):
+            for rows in torch.arange(len(self.validation)).split(1024):
                 batch = self._gather(self.validation, rows)
                 loss += self.loss(batch).item()
                 weight += batch.weight.sum().item()
@@ -352,7 +343,7 @@ class Trainer:
 
         A channel that is forecast by itself has windows of its own.
         """
-        n_windows = len(self.training[0]) * self.n_alone
+        n_windows = len(self.training) * self.n_alone
         n_rows = n_batches * self.batch_size
         while len(self.rows) < n_rows:
             fresh = torch.randperm(n_windows, generator=self.generator)
@@ -370,14 +361,13 @@ class Trainer:
 
     def _gather(
         self,
-        origins: tuple[Tensor, Tensor],
+        origins: Origins,
         rows: Tensor,
         channels: Tensor | None = None,
     ) -> NetworkInput:
         """Return the columns of some windows, on the device."""
-        series, steps = origins
         batch = self.windows.gather(
-            series[rows], steps[rows], channels=channels, with_target=True
+            *origins.at(rows), channels=channels, with_target=True
         )
         return self.model.prepare(batch.to(self.device))
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from lstm_forecasters.backend.references import errors_so_far, window_errors
 
-__all__ = ["Layout", "Panel", "WindowBatch", "Windows", "window_batch"]
+__all__ = ["Layout", "Origins", "Panel", "WindowBatch", "Windows", "window_batch"]
 
 STEPS_AT_A_TIME = 2**16
 """Time steps of all series that are laid out at a time."""
@@ -153,6 +153,36 @@ class Panel:
     def starts(self) -> np.ndarray:
         """Row of the first time step of each series, (I,)."""
         return np.cumsum(self.lengths) - self.lengths
+
+
+class Origins:
+    """The steps that forecasts start from, a run of them in each series.
+
+    They are numbered through all series. Only the runs are kept: all steps of a panel,
+    one by one, would take more memory than its values.
+
+    Parameters
+    ----------
+    first, counts : numpy.ndarray of shape (I,), int64
+        First step of each run, and how many there are, which may be none.
+    stride : int, default=1
+        Time steps from one to the next.
+    """
+
+    def __init__(self, first: np.ndarray, counts: np.ndarray, stride: int = 1) -> None:
+        ends = np.cumsum(counts)
+        self.stride = stride
+        self._ends = torch.from_numpy(ends)
+        self._offsets = torch.from_numpy(first - stride * (ends - counts))
+
+    def __len__(self) -> int:
+        """Return the number of steps in all series."""
+        return int(self._ends[-1])
+
+    def at(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """Return series and step of some of them, both (B,)."""
+        series = torch.searchsorted(self._ends, numbers, right=True)
+        return series, self._offsets[series] + self.stride * numbers
 
 
 @dataclass(kw_only=True, eq=False)

@@ -22,9 +22,14 @@ from darts.utils.data.torch_datasets.utils import (
     TorchTrainingSample,
 )
 
-from lstm_forecasters.backend.normalization import LARGEST_VALUE
-from lstm_forecasters.backend.training import training_windows
-from lstm_forecasters.backend.windows import Layout, Panel, WindowBatch, Windows
+from lstm_forecasters.backend.normalization import LARGEST_VALUE, is_too_large
+from lstm_forecasters.backend.windows import (
+    Layout,
+    Origins,
+    Panel,
+    WindowBatch,
+    Windows,
+)
 from lstm_forecasters.errors import CovariateError, DataError
 
 __all__ = [
@@ -207,9 +212,8 @@ class SeriesList:
 
 def _check_size(name: str, array: np.ndarray, starts: np.ndarray) -> None:
     """Refuse values that are too large, in an array with some first row per series."""
-    too_large = np.abs(array) > LARGEST_VALUE
-    if too_large.any():
-        place = tuple(np.argwhere(too_large)[0])
+    if is_too_large(array):
+        place = tuple(np.argwhere(np.abs(array) > LARGEST_VALUE)[0])
         number = int(np.searchsorted(starts, place[0], side="right")) - 1
         value = array[place]
         what = "an infinite value" if np.isinf(value) else f"the value {value}"
@@ -394,34 +398,35 @@ class TrainingWindows(TorchTrainingDataset):
         max_samples_per_ts: int | None = None,
     ) -> None:
         super().__init__()
-        lengths = [len(one) for one in data.series]
-        starts, past_ends = [0] * len(lengths), [one - layout.reach for one in lengths]
-        data.check_span("past_covariates", starts, past_ends)
+        lengths = np.array([len(one) for one in data.series])
+        starts, complete = np.zeros_like(lengths), lengths - layout.reach
+        data.check_span("past_covariates", starts, complete)
         data.check_span("future_covariates", starts, lengths)
-        first, _ = layout.training_origins(np.array(lengths))
-        data.check_span("weights", (first + layout.output_shift).tolist(), lengths)
+        first, counts = layout.training_origins(lengths)
+        data.check_span("weights", first + layout.output_shift, lengths)
         self.samples = _Samples(data, layout, layout.reach, 0)
         self.has_weights = data.weights is not None
-        self.series, self.steps = training_windows(self.samples.windows)[0]
         if stride > 1 or max_samples_per_ts is not None:
-            complete = torch.tensor(lengths).sub(layout.reach).clamp_min(1)
-            back = complete[self.series] - self.steps
-            kept = (back >= 0) & (back % stride == 0)
+            latest = np.maximum(complete, 1)
+            counts = np.maximum((latest - first) // stride + 1, 0)
             if max_samples_per_ts is not None:
-                kept &= back // stride < max_samples_per_ts
-            self.series, self.steps = self.series[kept], self.steps[kept]
+                counts = np.minimum(counts, max_samples_per_ts)
+            first = latest - stride * (counts - 1)
+        self.origins = Origins(first, counts, stride)
 
     def __len__(self) -> int:
         """Return the number of windows."""
-        return len(self.series)
+        return len(self.origins)
 
     def __getitem__(self, index: int) -> TorchTrainingSample:
         """Return one window as darts' sample."""
-        batch = self.gather(torch.tensor([index]))
+        row = torch.tensor([range(len(self))[index]])
+        number, _ = self.origins.at(row)
+        batch = self.gather(row)
         weight = batch.weight[0]
         target = torch.where(weight > 0, batch.target[0], torch.nan)
         fields = self.samples.fields(
-            int(self.series[index]), batch, 0, self.samples.layout.horizon
+            int(number), batch, 0, self.samples.layout.horizon
         )
         return TorchTrainingSample(
             **fields,
@@ -437,9 +442,7 @@ class TrainingWindows(TorchTrainingDataset):
 
     def gather(self, rows: torch.Tensor) -> WindowBatch:
         """Return a batch of windows."""
-        return self.samples.windows.gather(
-            self.series[rows], self.steps[rows], with_target=True
-        )
+        return self.samples.windows.gather(*self.origins.at(rows), with_target=True)
 
 
 class InferenceWindows(TorchInferenceDataset):

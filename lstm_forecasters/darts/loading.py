@@ -122,18 +122,17 @@ class WindowsLoader:
         else:
             seed = hash((self.module.seed, self.module.epochs_trained)) % 2**63
             generator = Generator().manual_seed(seed)
-            rows = torch.stack(
-                [
-                    torch.randperm(n_windows, generator=generator)
-                    for _ in range(self.n_members)
-                ]
-            )
+            rows = torch.empty(self.n_members, n_windows, dtype=torch.int64)
+            for row in rows:
+                torch.randperm(n_windows, generator=generator, out=row)
         world_size = self._world_size
         if world_size > 1:
             # all processes make as many steps
             missing = -n_windows % world_size
             rows = torch.cat([rows, rows[:, :missing]], 1)
             rows = rows[:, self.module.global_rank :: world_size]
+        if self.n_members == 1:
+            return rows[0]
         # (members, windows); a batch holds those of one member after another's
         parts = rows.split(self.batch_size // self.n_members, 1)
         return torch.cat([part.flatten() for part in parts])

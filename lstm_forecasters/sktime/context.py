@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lstm_forecasters.backend.normalization import LARGEST_VALUE
+from lstm_forecasters.backend.normalization import LARGEST_VALUE, is_too_large
 from lstm_forecasters.backend.windows import Panel
 from lstm_forecasters.errors import CovariateError, DataError
 from lstm_forecasters.sktime.timegrid import TimeGrid, doubled
@@ -310,9 +310,8 @@ def _as_floats(frame: pd.DataFrame, name: str) -> np.ndarray:
         raise DataError(f"{name} has several columns {doubled!r}: rename them.")
     check_numeric(frame, name)
     values = frame.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
-    too_large = np.abs(values) > LARGEST_VALUE
-    if too_large.any():
-        row, column = np.argwhere(too_large)[0]
+    if is_too_large(values):
+        row, column = np.argwhere(np.abs(values) > LARGEST_VALUE)[0]
         value = values[row, column]
         raise DataError(
             f"{name} is {'infinite' if np.isinf(value) else value} at "
