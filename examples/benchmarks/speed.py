@@ -62,7 +62,7 @@ GROWTH_STEPS = 50
 GROWTH_BASE = Workload(1, 1000, 96, 24, 64, 64)
 GROWTH_AXES = {
     "steps": (50, 100, 200, 400),
-    "n_series": (1, 500, 1000, 2000, 4000),
+    "n_series": (1, 1000, 4000, 16000),
     "points": (250, 500, 1000, 2000),
     "lookback": (24, 48, 96, 168, 336),
     "horizon": (12, 24, 48, 96),

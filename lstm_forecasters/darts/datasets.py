@@ -425,9 +425,7 @@ class TrainingWindows(TorchTrainingDataset):
         batch = self.gather(row)
         weight = batch.weight[0]
         target = torch.where(weight > 0, batch.target[0], torch.nan)
-        fields = self.samples.fields(
-            int(number), batch, 0, self.samples.layout.horizon
-        )
+        fields = self.samples.fields(int(number), batch, 0, self.samples.layout.horizon)
         return TorchTrainingSample(
             **fields,
             future_target=target.numpy().astype(self.samples.dtype),

@@ -239,19 +239,18 @@ def _instances(index: pd.Index) -> tuple[pd.Index | None, np.ndarray]:
     """Return the keys of the series in the order of the rows, and their first rows."""
     if index.nlevels == 1:
         return None, np.zeros(1, dtype=int)
-    keys = _keys(index)
-    codes, unique = pd.factorize(keys)
-    starts = np.flatnonzero(np.r_[True, np.diff(codes) != 0])
-    if len(starts) != len(unique):
+    assert isinstance(index, pd.MultiIndex)
+    is_next = np.zeros(max(0, len(index) - 1), dtype=bool)
+    for codes in index.codes[:-1]:
+        is_next |= codes[1:] != codes[:-1]
+    starts = np.flatnonzero(np.r_[True, is_next])
+    keys = _keys(index[starts])
+    if not keys.is_unique:
         raise DataError(
             "the rows of a series must stand together: sort y by its index, "
             "for example by y.sort_index()."
         )
-    if not isinstance(unique, pd.MultiIndex):
-        unique = pd.Index(unique, name=index.names[0])
-    else:
-        unique = unique.set_names(index.names[:-1])
-    return unique, starts
+    return keys, starts
 
 
 def read_grid(index: pd.Index) -> TimeGrid:

@@ -17,7 +17,7 @@ from lstm_forecasters.backend.training import (
     Trainer,
     training_windows,
 )
-from lstm_forecasters.backend.windows import Layout, Windows
+from lstm_forecasters.backend.windows import Layout, Origins, Windows
 from lstm_forecasters.errors import TrainingError, TrainingWarning
 from lstm_forecasters.specs import (
     ARCHITECTURES,
@@ -51,6 +51,21 @@ def weights_of(model):
     return torch.cat([one.detach().flatten() for one in model.parameters()])
 
 
+def all_of(origins):
+    """Return series and step of all of them."""
+    return origins.at(torch.arange(len(origins)))
+
+
+def test_origins_are_numbered_through_all_series_that_have_some():
+    first, counts = np.array([4, 9, 2, 7]), np.array([3, 0, 1, 2])
+    series, steps = Origins(first, counts, 5).at(torch.tensor([5, 0, 3, 2, 4]))
+    assert series.tolist() == [3, 0, 2, 0, 3]
+    assert steps.tolist() == [12, 4, 2, 14, 7]
+    assert len(Origins(first, counts)) == 6
+    with pytest.raises(IndexError):
+        Origins(first, counts).at(torch.tensor([6]))
+
+
 @pytest.mark.parametrize("shift", [0, 2])
 @pytest.mark.parametrize("fraction", [0.0, 0.3])
 def test_origins_by_hand(shift, fraction):
@@ -58,6 +73,7 @@ def test_origins_by_hand(shift, fraction):
     lengths = [30, 8, 2, 1]
     windows = Windows(make_panel(*(np.arange(float(n)) for n in lengths)), layout)
     train, validation = training_windows(windows, fraction)
+    series, steps = all_of(train)
     for number, length in enumerate(lengths):
         first = max(1, min(6, length - 3 - shift))
         origins = list(range(first, length - shift))
@@ -65,9 +81,10 @@ def test_origins_by_hand(shift, fraction):
         expected = origins[: len(origins) - kept]
         if kept:
             expected = [o for o in expected if o + shift + 3 <= origins[-kept]]
-        assert train[1][train[0] == number].tolist() == expected
+        assert steps[series == number].tolist() == expected
         if fraction:
-            found = validation[1][validation[0] == number].tolist()
+            judged, ends = all_of(validation)
+            found = ends[judged == number].tolist()
             assert found == origins[len(origins) - kept :]
     assert (validation is None) == (fraction == 0)
 
@@ -209,7 +226,7 @@ def test_a_batch_of_windows_without_weight_weighs_nothing():
 def test_every_window_comes_once_before_any_comes_twice():
     one = trainer(batch_size=8)
     one._start()
-    n_windows = len(one.training[0])
+    n_windows = len(one.training)
     rows = torch.cat([one._next_rows(3) for _ in range(n_windows)])
     for first in range(0, len(rows) - n_windows, n_windows):
         assert len(set(rows[first : first + n_windows].tolist())) == n_windows
@@ -217,11 +234,11 @@ def test_every_window_comes_once_before_any_comes_twice():
 
 def test_channels_that_are_forecast_alone_are_drawn_one_by_one():
     one = trainer(series=[np.stack([WAVE, 10 * WAVE[::-1]], 1)], batch_size=8)
-    assert len(one.training[0]) == 54
+    assert len(one.training) == 54
     batches = [batch for batch, _ in zip(batches_of(one), range(13), strict=False)]
     assert {batch.target.shape for batch in batches} == {(8, 3, 1)}
     drawn = torch.cat([batch.target for batch in batches])[:, :, 0].numpy()
-    windows = one.windows.gather(*one.training, with_target=True)
+    windows = one.windows.gather(*all_of(one.training), with_target=True)
     every = one.model.prepare(windows).target[:, :, 0].numpy()
     assert len(np.unique(every, axis=0)) == 108
     assert len(np.unique(drawn, axis=0)) == len(drawn) == 104
@@ -236,7 +253,7 @@ def test_half_precision_learns_nearly_the_same(spec, likelihood):
     for precision in ("float32", "bf16"):
         model = make_model(LAYOUT, spec(hidden_size=6), likelihood, trained=False)
         one = trainer(model, precision=precision, max_steps=150)
-        rows = torch.arange(len(one.training[0]))
+        rows = torch.arange(len(one.training))
         before = one.loss(one._gather(one.training, rows)).item()
         model = one.run()
         losses.append(before - one.loss(one._gather(one.training, rows)).item())
@@ -265,9 +282,8 @@ def test_missing_targets_and_zero_weights_teach_nothing():
     layout = Layout(lookback=6, horizon=3, period=2)
     first = trainer(series=(missing,), layout=layout)
     second = trainer(series=(spoilt,), layout=layout, weights=weights)
-    origins = torch.arange(6, 58)
     for one in (first, second):
-        one.training = (torch.zeros(52, dtype=torch.int64), origins)
+        one.training = Origins(np.array([6]), np.array([52]))
     assert torch.equal(weights_of(first.run()), weights_of(second.run()))
 
 

@@ -237,8 +237,8 @@ def test_lightning_trains_as_the_backend_does(make, two, likelihood):
 
 def test_weights_decay_as_in_the_backend_and_only_where_they_are_new(make, two):
     model = make(**at_most_steps()).fit(two)
-    series, _ = training.training_windows(backend_windows(model, *two))[0]
-    decay = default_weight_decay(model.network_.n_weights, 2 * len(series))
+    origins, _ = training.training_windows(backend_windows(model, *two))
+    decay = default_weight_decay(model.network_.n_weights, 2 * len(origins))
     expected = weight_decay_of_steps(decay, Recipe.learning_rate, N_STEPS)
     groups = model.trainer.optimizers[0].param_groups
     assert [group["weight_decay"] for group in groups] == [pytest.approx(expected), 0]
@@ -268,12 +268,18 @@ def test_an_epoch_shows_each_member_every_window_once(make, two, monkeypatch, ce
     settings = {"n_epochs": 1, "pl_trainer_kwargs": {"callbacks": [Hooks()]}}
     model = make(n_members=3, **settings).fit(two)
     windows = backend_windows(model, *two)
-    series, steps = training.training_windows(windows)[0]
+    series, steps = every_origin(windows)
     assert model.trainer.global_step == -(-len(series) // 16)
     every = model.network_.prepare(windows.gather(series, steps)).history
     for member, read in zip(model.network_.network.members, seen, strict=True):
         expected = every[:, -member.sizes.lookback :]
         assert_array_equal(in_order(torch.cat(read)), in_order(expected))
+
+
+def every_origin(windows):
+    """Return series and step of all windows to train on."""
+    origins, _ = training.training_windows(windows)
+    return origins.at(torch.arange(len(origins)))
 
 
 def in_order(histories):
@@ -288,7 +294,7 @@ def test_batches_hold_every_window_of_the_backend_once(two):
     loader = WindowsLoader(dataset, 16, model.model, shuffle=True)
     found = torch.cat([batch.columns.history for batch in loader])
     windows = backend_windows(model, *two)
-    series, steps = training.training_windows(windows)[0]
+    series, steps = every_origin(windows)
     every = windows.gather(series, steps, with_target=True)
     expected = model.network_.prepare(every).history
     assert len(loader) == -(-len(series) // 16)
@@ -347,7 +353,8 @@ def test_darts_training_dataset_gives_the_same_loss(make, known, likelihood):
         None,
         None,
     )
-    full = (ours.steps >= 12) & (ours.steps <= 44)
+    _, steps = ours.origins.at(torch.arange(len(ours)))
+    full = (steps >= 12) & (steps <= 44)
     assert int(full.sum()) == len(theirs) == 33
     losses = []
     for windows in (module._windows(batch), ours.gather(full.nonzero()[:, 0])):

@@ -147,24 +147,43 @@ def test_a_series_shorter_than_a_window_has_no_historical_forecasts(make, monthl
         model.historical_forecasts(monthly()[:10], retrain=False)
 
 
+def steps_of(dataset, number):
+    """Return where the windows of a series end."""
+    series, steps = dataset.origins.at(torch.arange(len(dataset)))
+    return steps[series == number].tolist()
+
+
 def test_the_latest_complete_windows_are_kept(small, pair):
     model = VanillaLSTMModel(**small).fit(pair)
     dataset = model._build_train_dataset([pair], None, None, None, 3)
-    assert sorted(dataset.steps.tolist()) == [N_STEPS - 8, N_STEPS - 7, N_STEPS - 6]
+    assert steps_of(dataset, 0) == [N_STEPS - 8, N_STEPS - 7, N_STEPS - 6]
     assert not np.isnan(dataset[0].future_target).any()
 
 
 def test_strides_count_from_the_last_complete_window(small, pair):
     model = VanillaLSTMModel(**small).fit(pair)
     dataset = model._build_train_dataset([pair], None, None, None, None, stride=20)
-    assert sorted(dataset.steps.tolist()) == [14, 34, 54]
+    assert steps_of(dataset, 0) == [14, 34, 54]
+    assert len(dataset) == 3
 
 
 def test_a_short_series_gives_a_window_in_spite_of_a_stride(small, pair):
     model = VanillaLSTMModel(**small).fit(pair)
     given = [pair, pair[:4]]
     dataset = model._build_train_dataset(given, None, None, None, None, stride=7)
-    assert dataset.steps[dataset.series == 1].tolist() == [1]
+    assert steps_of(dataset, 1) == [1]
+
+
+def test_a_stride_and_a_limit_go_together(small, pair):
+    model = VanillaLSTMModel(**small).fit(pair)
+    given = [pair, pair[:4]]
+    dataset = model._build_train_dataset(given, None, None, None, 2, stride=20)
+    assert steps_of(dataset, 0) == [34, 54]
+    assert steps_of(dataset, 1) == [1]
+    last, third = dataset[-1].past_target, dataset[2].past_target
+    np.testing.assert_array_equal(last, third)
+    with pytest.raises(IndexError):
+        dataset[3]
 
 
 def test_samples_of_a_series_count_by_their_medians(small, monthly):

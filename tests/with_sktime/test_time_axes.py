@@ -266,6 +266,21 @@ def test_whole_numbers_and_small_floats_are_read_as_they_are(make, y):
         assert_array_equal(forecast.astype(float), expected)
 
 
+def test_the_cutoff_of_a_panel_is_that_of_the_series_which_ends_last(
+    small, panel, hierarchy
+):
+    latest = pd.Period("2004-12", "M")  # of the first series and of the second
+    for data in (panel, panel.loc[["a", "b", "c"]], hierarchy):
+        assert list(VanillaLSTMForecaster(**small).fit(data).cutoff) == [latest]
+    stamped = panel.copy()
+    stamped.index = panel.index.set_levels(
+        panel.index.levels[1].to_timestamp(), level=1
+    )
+    cutoff = VanillaLSTMForecaster(**small).fit(stamped).cutoff
+    assert list(cutoff) == [pd.Timestamp("2004-12-01")]
+    assert cutoff.freqstr == "MS"
+
+
 def test_a_gap_in_a_panel_of_time_stamps_is_seen_per_series(make, seasonal):
     """Two series that interleave on the calendar stand on one grid."""
     index = pd.date_range("2000-01-01", periods=60, freq="MS")
