@@ -442,8 +442,8 @@ class BaseLSTMForecaster(PersistentForecaster):
     def _set_cutoff_from_y(self, y: pd.DataFrame) -> None:
         """Set the cutoff, with the frequency that a relative horizon needs.
 
-        Of a panel, sktime is shown the latest row alone: its own way there through all
-        rows takes longer than everything else.
+        Of a panel, sktime is shown the latest row alone: its own way there, through all
+        rows, takes a third of a fit on many series.
         """
         check_numeric(y, "y")  # of objects, sktime would take the index of each
         index = y.index
