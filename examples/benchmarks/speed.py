@@ -40,6 +40,7 @@ from speed_contenders import (
     IN_SKTIME,
     LOOPS,
     PEERS,
+    PEERS_IN_SKTIME,
     POINTS,
     WARM_UP,
     WORKLOADS,
@@ -51,7 +52,13 @@ from tqdm import tqdm
 PACKAGES = ("torch", "numpy", "pandas", "sktime", "darts", "neuralforecast", "gluonts")
 
 PEAKED = (BARE, POINTS)
-FORECASTS = {BARE: LOOPS[BARE], **IN_SKTIME, **IN_DARTS, **PEERS}
+FORECASTS = {
+    BARE: LOOPS[BARE],
+    **IN_SKTIME,
+    **IN_DARTS,
+    **PEERS,
+    **PEERS_IN_SKTIME,
+}
 TRAINING = {**LOOPS, **IN_DARTS, **PEERS}
 
 MATRIX_SIZE = 1024
@@ -213,7 +220,8 @@ def comparison(
 
     ``columns`` are further figures that follow from the median.
     """
-    rivals = [name for name in (BARE, *PEERS) if name in rounds]
+    others = (BARE, *PEERS, *PEERS_IN_SKTIME)
+    rivals = [name for name in others if name in rounds]
     header = ["speed as a multiple of", *rivals, "ms, median", "range", *columns]
     rows = []
     for name, seconds in rounds.items():

@@ -296,19 +296,42 @@ def neuralforecast_lstm(work: Workload, n_steps: int) -> Trained:
     watch = Stopwatch(work, in_epochs=False)
     model = LSTM(
         h=work.horizon,
-        input_size=work.lookback,
-        encoder_n_layers=1,
-        encoder_hidden_size=work.hidden,
-        decoder_hidden_size=work.hidden,
-        max_steps=WARM_UP + n_steps,
         windows_batch_size=work.batch,
         enable_checkpointing=False,
         callbacks=[watch.callback(Callback)],
+        **size_in_neuralforecast(work, n_steps),
         **QUIET,
     )
     library = NeuralForecast(models=[model], freq=work.freq)
     library.fit(work.frame)
     return Trained(watch.seconds_per_window(), library.predict)
+
+
+def neuralforecast_in_sktime(work: Workload, n_steps: int) -> Trained:
+    """Fit the same by sktime's adapter, which is sktime's own LSTM, on one series."""
+    from pytorch_lightning import Callback
+    from sktime.forecasting.neuralforecast import NeuralForecastLSTM
+
+    watch = Stopwatch(work, in_epochs=False)
+    trainer = {"enable_checkpointing": False, "callbacks": [watch.callback(Callback)]}
+    forecaster = NeuralForecastLSTM(
+        freq=work.freq,
+        trainer_kwargs={**trainer, **QUIET},
+        **size_in_neuralforecast(work, n_steps),
+    )
+    forecaster.fit(work.sktime_series, fh=range(1, work.horizon + 1))
+    return Trained(watch.seconds_per_window(), forecaster.predict)
+
+
+def size_in_neuralforecast(work: Workload, n_steps: int) -> dict[str, int]:
+    """Return what makes neuralforecast's LSTM that of a workload."""
+    return {
+        "input_size": work.lookback,
+        "encoder_n_layers": 1,
+        "encoder_hidden_size": work.hidden,
+        "decoder_hidden_size": work.hidden,
+        "max_steps": WARM_UP + n_steps,
+    }
 
 
 def deep_ar(work: Workload, n_steps: int) -> Trained:
@@ -371,6 +394,10 @@ PEERS: dict[str, Contender] = {
     "darts RNNModel": rnn,
     "neuralforecast LSTM": neuralforecast_lstm,
     "gluonts DeepAR": deep_ar,
+}
+
+PEERS_IN_SKTIME: dict[str, Contender] = {
+    "neuralforecast LSTM in sktime": neuralforecast_in_sktime
 }
 
 IN_DARTS: dict[str, Contender] = {
