@@ -133,7 +133,7 @@ class TimeGrid:
         found = grid.get_indexer(unique)
         if (found < 0).any():
             raise self._off_grid(times, unique[int(np.argmax(found < 0))])
-        return found[codes].astype(np.int64) - len(behind)
+        return (found - len(behind))[codes]
 
     def positions_after(self, position: int, delays: pd.TimedeltaIndex) -> np.ndarray:
         """Return the positions of what lies some time after one of them, int64.
