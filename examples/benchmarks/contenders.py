@@ -3,7 +3,7 @@
 A forecaster is a function that takes a ``Dataset`` and a seed, fits on the training
 series, and returns a ``Forecast``. Libraries are imported inside, so that a missing one
 fails alone. Ours are told the season and a seed, and in darts also the horizon and a
-lookback of 336 hours or 36 months; the pretrained one reads 336 steps of either.
+lookback of 336 hours or 36 months, and 120 for the pretrained one.
 """
 
 from __future__ import annotations
@@ -163,13 +163,13 @@ def learnt_quantiles(model: Any, series: list[Any], horizon: int) -> np.ndarray:
 
 
 def ours_in_darts(
-    name: str, data: Dataset, seed: int, lookback: int | None = None, **settings: Any
+    name: str, data: Dataset, seed: int, months: int = 36, **settings: Any
 ) -> Forecast:
     """Fit one of our darts models."""
     from lstm_forecasters import darts
 
     model = getattr(darts, f"{name}LSTMModel")(
-        input_chunk_length=lookback or (336 if data.hourly else 36),
+        input_chunk_length=336 if data.hourly else months,
         output_chunk_length=data.horizon,
         season_length=data.season,
         random_state=seed,
@@ -225,7 +225,7 @@ OURS: dict[str, Callable[[Dataset, int], Forecast]] = {
     "sktime-pretrained-200-steps": functools.partial(
         ours_in_sktime, "Pretrained", fine_tune_steps=200
     ),
-    "darts-pretrained": functools.partial(ours_in_darts, "Pretrained", lookback=336),
+    "darts-pretrained": functools.partial(ours_in_darts, "Pretrained", months=120),
 }
 OURS["sktime-vanilla-and-pretrained"] = functools.partial(
     averaged, [OURS["sktime-vanilla"], OURS["sktime-pretrained-200-steps"]]

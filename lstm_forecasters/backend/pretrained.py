@@ -22,10 +22,10 @@ from lstm_forecasters.specs import LONG_SEASON
 __all__ = [
     "FINE_TUNING_RATE",
     "HORIZON",
-    "LOOKBACK",
     "adapted",
     "fine_tuning_rate",
     "layout_of",
+    "lookback_of",
     "measure",
     "pretrained_network",
     "references_of",
@@ -33,6 +33,10 @@ __all__ = [
 
 LOOKBACK = 336
 """Time steps that the network was trained to read: two weeks of hours."""
+
+SHORT_LOOKBACK = 120
+"""Time steps that it reads of series without a day of hours: ten years of months. What
+came before them says less of the years to come than it distracts from them."""
 
 HORIZON = 48
 """Time steps that it was trained to forecast."""
@@ -50,6 +54,12 @@ FINE_TUNING_RATE = 1e-3
 """Largest learning rate of fine-tuning, where there are plenty of values."""
 
 PLENTY_OF_VALUES = 2500
+
+
+def lookback_of(period: int) -> int:
+    """Return how many of the latest time steps to read, two seasons at least."""
+    enough = LOOKBACK if period >= LONG_SEASON else SHORT_LOOKBACK
+    return max(enough, 2 * period)
 
 
 def references_of(period: int, lookback: int = LOOKBACK) -> tuple[int, ...]:

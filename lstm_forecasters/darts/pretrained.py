@@ -42,7 +42,8 @@ class PretrainedLSTMModel(BaseLSTMModel):
     Parameters
     ----------
     input_chunk_length : int
-        Latest time steps that the network reads; it was trained to read up to 336.
+        Latest time steps that the network reads; it was trained to read up to 336,
+        and on real series it does best with 336 of hours and 120 of months or days.
         Shorter series are padded on the left, masked.
     output_chunk_length : int
         Time steps that are forecast in one go, and trained on in fine-tuning.

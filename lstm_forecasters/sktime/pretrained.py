@@ -15,10 +15,10 @@ from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.backend.pretrained import (
     FINE_TUNING_RATE,
     HORIZON,
-    LOOKBACK,
     adapted,
     fine_tuning_rate,
     layout_of,
+    lookback_of,
     measure,
     pretrained_network,
 )
@@ -46,8 +46,9 @@ class PretrainedLSTMForecaster(BaseLSTMForecaster):
     Parameters
     ----------
     window_length : int or None, default=None
-        Latest time steps that the network reads, a season at least. ``None`` takes the
-        336 that it was trained to read, and two seasons where these are more.
+        Latest time steps that the network reads, a season at least. ``None`` takes 336
+        where a season has 24 or more, 120 where it has fewer, as months do, and two
+        seasons where these are more.
     horizon : int or None, default=None
         Time steps that are forecast in one go, and trained on in fine-tuning. ``None``
         takes the largest step of ``fh`` in ``fit``, and 48 at most. Any ``fh`` can be
@@ -176,11 +177,12 @@ class PretrainedLSTMForecaster(BaseLSTMForecaster):
     ) -> ForecastModel:
         """Return the pretrained network for windows of the series of a context."""
         period = self._period(context)
-        seasons = 2 if self.window_length is None else 1
+        lookback = plain(self.window_length)
+        lookback = lookback_of(period) if lookback is None else max(lookback, period)
         layout = layout_of(
             period,
             plain(self.horizon) or min(largest_step(fh, context) or HORIZON, HORIZON),
-            max(plain(self.window_length) or LOOKBACK, seasons * period),
+            lookback,
             past_covariates=context.covariates.past,
             future_covariates=context.covariates.future,
         )

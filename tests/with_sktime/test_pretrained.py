@@ -66,6 +66,21 @@ def test_a_season_of_any_length_is_forecast(period):
     assert forecaster.network_.layout.lookback >= min(2 * period, 336)
 
 
+@pytest.mark.parametrize(
+    ("period", "lookback"), [(1, 120), (12, 120), (23, 120), (24, 336), (168, 336)]
+)
+def test_of_short_seasons_the_latest_ten_years_of_months_are_read(period, lookback):
+    long = np.random.default_rng(0).normal(size=400).cumsum()
+    fh = range(1, 13)
+    forecast = PretrainedLSTMForecaster(sp=period).fit(long).predict(fh=fh)
+    latest = PretrainedLSTMForecaster(sp=period).fit(long[-lookback:])
+    assert_allclose(latest.predict(fh=fh), forecast, rtol=1e-6)
+    fewer = PretrainedLSTMForecaster(sp=period).fit(long[1 - lookback :])
+    assert not np.allclose(fewer.predict(fh=fh), forecast, rtol=1e-6)
+    given = PretrainedLSTMForecaster(sp=period, window_length=336).fit(long)
+    assert given.network_.layout.lookback == 336
+
+
 def test_X_has_no_effect_without_fine_tuning_and_one_with_it(y, X):
     plain = PretrainedLSTMForecaster().fit(y, fh=FH).predict()
     ignored = PretrainedLSTMForecaster(past_covariates=["ads"]).fit(y, X, fh=FH)
