@@ -442,18 +442,18 @@ class BaseLSTMForecaster(PersistentForecaster):
     def _set_cutoff_from_y(self, y: pd.DataFrame) -> None:
         """Set the cutoff, with the frequency that a relative horizon needs.
 
-        Of a panel, sktime is shown the latest row alone: its own way there, through all
-        rows, takes a third of a fit on many series.
+        That of a panel is its latest time stamp. sktime's own way there, series by
+        series, takes a third of a fit on many.
         """
         check_numeric(y, "y")  # of objects, sktime would take the index of each
-        index = y.index
-        if index.nlevels > 1 and len(y):
-            y = y.iloc[[int(index.get_level_values(-1).argmax())]]
-        super()._set_cutoff_from_y(y)
+        if y.index.nlevels > 1 and len(y):
+            self._cutoff = pd.Index([y.index.get_level_values(-1).max()])
+        else:
+            super()._set_cutoff_from_y(y)
         cutoff: pd.Index = self.cutoff
         if isinstance(cutoff, pd.DatetimeIndex) and cutoff.freq is None:
             known = hasattr(self, "_context")
-            grid = self._context.grid if known else read_grid(index)
+            grid = self._context.grid if known else read_grid(y.index)
             self._cutoff = pd.DatetimeIndex(cutoff, freq=grid.offset)
 
     # -- forecasting --------------------------------------------------------------
