@@ -27,7 +27,7 @@ FLOOR_OF_LEVEL = 1e-13
 
 
 def is_too_large(values: np.ndarray) -> bool:
-    """Return whether one of the values is infinite, or beyond the largest magnitude.
+    """Return whether a value, float64, is infinite or beyond the largest magnitude.
 
     NaN is not. No array of the size of the values is made.
     """

@@ -35,8 +35,8 @@ LOOKBACK = 336
 """Time steps that the network was trained to read: two weeks of hours."""
 
 SHORT_LOOKBACK = 120
-"""Time steps that it reads of series without a day of hours: ten years of months. What
-came before them says less of the years to come than it distracts from them."""
+"""Time steps that it reads where a season has fewer than ``LONG_SEASON``: ten years of
+months. What came before distracts from the years to come more than it says of them."""
 
 HORIZON = 48
 """Time steps that it was trained to forecast."""

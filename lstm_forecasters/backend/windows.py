@@ -180,7 +180,7 @@ class Origins:
         return int(self._ends[-1])
 
     def at(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
-        """Return series and step of some of them, both (B,)."""
+        """Return series and step of some of them (B,), which are numbered from 0."""
         series = torch.searchsorted(self._ends, numbers, right=True)
         return series, self._offsets[series] + self.stride * numbers
 

@@ -408,7 +408,7 @@ class TrainingWindows(TorchTrainingDataset):
         self.has_weights = data.weights is not None
         if stride > 1 or max_samples_per_ts is not None:
             latest = np.maximum(complete, 1)
-            counts = np.maximum((latest - first) // stride + 1, 0)
+            counts = np.minimum(counts, np.maximum((latest - first) // stride + 1, 0))
             if max_samples_per_ts is not None:
                 counts = np.minimum(counts, max_samples_per_ts)
             first = latest - stride * (counts - 1)

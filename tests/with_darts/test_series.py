@@ -186,6 +186,18 @@ def test_a_stride_and_a_limit_go_together(small, pair):
         dataset[3]
 
 
+def test_a_series_that_ends_before_what_is_forecast_gives_no_window(small, pair):
+    """A limit or a stride does not change that."""
+    model = VanillaLSTMModel(**small, output_chunk_shift=3).fit(pair)
+    given = [pair, pair[:4], pair[:5]]
+    for limits in ({"max_samples_per_ts": 1}, {"stride": 30}, {}):
+        dataset = model._build_train_dataset(
+            given, None, None, None, **{"max_samples_per_ts": None, **limits}
+        )
+        assert steps_of(dataset, 1) == []
+        assert steps_of(dataset, 2) == [1]
+
+
 def test_samples_of_a_series_count_by_their_medians(small, monthly):
     single = monthly()
     noise = np.linspace(-1, 1, 5)[None, None]

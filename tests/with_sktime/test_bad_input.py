@@ -540,6 +540,16 @@ def test_an_update_may_be_missing_altogether(fitted, y):
     assert np.isfinite(forecast).all()
 
 
+def test_rows_without_the_name_of_their_series_are_refused(make, panel, hierarchy):
+    for data, level in ((panel, 0), (hierarchy, 0), (hierarchy, 1)):
+        index = data.index.to_frame()
+        column = index.columns[level]
+        index.loc[index[column] == index[column].iloc[0], column] = None
+        nameless = data.set_index(pd.MultiIndex.from_frame(index))
+        with pytest.raises(DataError, match="name of their series"):
+            make(horizon=6).fit(nameless)
+
+
 # -- nothing is lost ----------------------------------------------------------------
 
 

@@ -270,6 +270,10 @@ def test_the_cutoff_of_a_panel_is_that_of_the_series_which_ends_last(
     small, panel, hierarchy
 ):
     latest = pd.Period("2004-12", "M")  # of the first series and of the second
+    cut = panel[panel.index.get_level_values(1) <= pd.Period("2003-05", "M")]
+    assert list(VanillaLSTMForecaster(**small).fit(cut).cutoff) == [
+        pd.Period("2003-05", "M")
+    ]
     for data in (panel, panel.loc[["a", "b", "c"]], hierarchy):
         assert list(VanillaLSTMForecaster(**small).fit(data).cutoff) == [latest]
     stamped = panel.copy()
