@@ -34,13 +34,15 @@ def deviations(values: Tensor, observed: Tensor, period: Tensor) -> Tensor:
     torch.Tensor of shape (B, T, C)
         NaN where not observed, or where no whole season has been.
     """
-    total = functional.pad(values.nan_to_num().cumsum(1), (0, 0, 1, 0))
-    count = functional.pad((~values.isnan()).cumsum(1), (0, 0, 1, 0))
+    known = ~values.isnan()
+    sums = torch.cat([values.nan_to_num(), known.to(values)], 2).cumsum(1)
+    sums = functional.pad(sums, (0, 0, 1, 0))  # (B, 1 + T, 2C)
     steps = torch.arange(1, values.shape[1] + 1, device=values.device)
     before = (steps - period[:, None]).clamp_min(0)
-    mean = (total[:, 1:] - take(total, before)) / period[:, None, None]
-    is_whole = count[:, 1:] - take(count, before) == period[:, None, None]
-    return (values - mean).masked_fill(~is_whole | (observed == 0), torch.nan)
+    total, count = (sums[:, 1:] - take(sums, before)).chunk(2, 2)
+    season = period[:, None, None]
+    is_unknown = (count != season) | (observed == 0)
+    return (values - total / season).masked_fill(is_unknown, torch.nan)
 
 
 def change_of_profile(deviation: Tensor, period: Tensor, ahead: Tensor) -> Tensor:

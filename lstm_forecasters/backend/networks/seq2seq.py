@@ -106,31 +106,50 @@ class Seq2SeqLSTM(nn.Module):
     ) -> Tensor:
         """Decode the horizon: raw parameters (B, H, C, K)."""
         sizes, length = self.sizes, self.length
-        shape = (sizes.n_channels, sizes.n_parameters)
         padding = -horizon.shape[1] % length
+        turns = functional.pad(horizon, (0, 0, 0, padding)).unflatten(1, (-1, length))
+        paths = turns[..., : sizes.n_channels]  # of (B, turns, p, E)
+        given = self._given(turns, static)
         known = history[:, :, : sizes.n_channels]
-        padded = functional.pad(horizon, (0, 0, 0, padding))
-        turns = padded.unflatten(1, (-1, length))  # (B, turns, p, E)
-        paths = turns[..., : sizes.n_channels]
-        straight = torch.zeros_like(paths)[..., None]  # (B, turns, p, C, 1 or K)
-        if self.linear_path is not None:
-            line = self.linear_path(known.flatten(1)).unflatten(1, (-1, shape[0], 1))
-            missing = padded.shape[1] - sizes.horizon
-            line = functional.pad(line, (0, shape[1] - 1, 0, 0, 0, missing))
-            straight = line.unflatten(1, (-1, length))
+        straight = self._straight(known, turns.shape[1])
         written = functional.pad(known, (0, 0, max(0, length - known.shape[1]), 0))
         written = written[:, -length:]
-        covariates = torch.zeros_like(turns[:, 0, :, self.n_known :])
         outputs: list[Tensor] = []
         for turn in range(turns.shape[1]):
-            columns = turns[:, turn]  # (B, p, E)
-            parts = (written, covariates, columns[..., : self.n_known])
-            step = torch.cat([*(part.flatten(1) for part in parts), static], 1)
+            step = torch.cat([written.flatten(1), given[:, turn]], 1)
             hidden, state = self.decoder(step, state, generator)
-            outputs.append(self._write(hidden, columns) + straight[:, turn])
+            raw = self._write(hidden, turns[:, turn])
+            outputs.append(raw if straight is None else raw + straight[:, turn])
             written = outputs[-1][..., 0] + paths[:, turn]
-            covariates = columns[..., self.n_known :]
         return torch.cat(outputs, 1)[:, : sizes.horizon]
+
+    def _given(self, turns: Tensor, static: Tensor) -> Tensor:
+        """Return what the decoder is told at each turn, beside what it wrote.
+
+        The covariates of the turn before, the other columns of its own, and what does
+        not change.
+        """
+        covariates = turns[..., self.n_known :]
+        before = torch.zeros_like(covariates[:, :1])
+        before = torch.cat([before, covariates[:, :-1]], 1)
+        parts = [before.flatten(2), turns[..., : self.n_known].flatten(2)]
+        parts.append(static[:, None].expand(-1, turns.shape[1], -1))
+        return torch.cat(parts, 2)
+
+    def _straight(self, known: Tensor, n_turns: int) -> Tensor | None:
+        """Return what the linear path forecasts, (B, turns, p, C, K), if there is one.
+
+        It is the location's; the other parameters have zeros.
+        """
+        if self.linear_path is None:
+            return None
+        sizes = self.sizes
+        line = self.linear_path(known.flatten(1)).unflatten(
+            1, (-1, sizes.n_channels, 1)
+        )
+        missing = n_turns * self.length - sizes.horizon
+        padding = (0, sizes.n_parameters - 1, 0, 0, 0, missing)
+        return functional.pad(line, padding).unflatten(1, (-1, self.length))
 
     def _write(self, hidden: Tensor, columns: Tensor) -> Tensor:
         """Return raw parameters (B, p, C, K) of a turn, from what the decoder says.
