@@ -244,14 +244,12 @@ def _instances(index: pd.Index) -> tuple[pd.Index | None, np.ndarray]:
     for codes in index.codes[:-1]:
         is_next |= codes[1:] != codes[:-1]
     starts = np.flatnonzero(np.r_[True, is_next])
-    firsts = index[starts]
-    assert isinstance(firsts, pd.MultiIndex)
-    if any((codes < 0).any() for codes in firsts.codes[:-1]):
+    if any((codes[starts] < 0).any() for codes in index.codes[:-1]):
         raise DataError(
             "y has rows without the name of their series: NaN stands in the index. "
             "Name these series, or leave their rows out."
         )
-    keys = _keys(firsts)
+    keys = _keys(index[starts])
     if not keys.is_unique:
         raise DataError(
             "the rows of a series must stand together: sort y by its index, "
