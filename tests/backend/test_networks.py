@@ -177,6 +177,22 @@ class TestEnsemble:
             assert parameter.grad.abs().sum() > 0
 
 
+def test_the_decoder_is_told_what_it_wrote_with_its_covariates_and_what_is_known():
+    network = make(EncoderDecoderLSTM(hidden_size=5, segment_length=3))
+    history, horizon, static = inputs()
+    told = []
+    network.decoder.register_forward_pre_hook(lambda _, given: told.append(given[0]))
+    with torch.no_grad():
+        raw = network(history, horizon, static)
+    written, covariates = history[:, -3:, :2], torch.zeros(4, 3, 6)
+    turns = horizon[:, :3], torch.cat([horizon[:, 3:], torch.zeros(4, 1, 8)], 1)
+    for step, columns in zip(told, turns, strict=True):
+        parts = [written, covariates, columns[..., :2]]
+        expected = torch.cat([*(part.flatten(1) for part in parts), static], 1)
+        torch.testing.assert_close(step, expected)
+        written, covariates = raw[:, :3, :, 0] + columns[..., :2], columns[..., 2:]
+
+
 def test_reversed_lookback_is_the_lookback_read_backwards():
     spec = EncoderDecoderLSTM(hidden_size=5, linear_path=False, segment_length=1)
     forwards = make(spec)
