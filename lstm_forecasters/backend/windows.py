@@ -13,14 +13,7 @@ from torch import Tensor
 from lstm_forecasters.backend.gaps import fill_forward, fill_gaps
 from lstm_forecasters.backend.references import errors_so_far, window_errors
 
-__all__ = [
-    "Layout",
-    "Origins",
-    "Panel",
-    "WindowBatch",
-    "Windows",
-    "window_batch",
-]
+__all__ = ["Layout", "Origins", "Panel", "WindowBatch", "Windows", "window_batch"]
 
 STEPS_AT_A_TIME = 2**16
 """Time steps of all series that are laid out at a time."""

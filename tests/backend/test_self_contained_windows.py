@@ -11,11 +11,7 @@ from lstm_forecasters.backend.forecasting import forecast, walk
 from lstm_forecasters.backend.likelihoods import make_likelihood
 from lstm_forecasters.backend.windows import Layout, Windows, window_batch
 from lstm_forecasters.specs import ARCHITECTURES
-from tests.backend.series import (
-    all_windows,
-    make_model,
-    make_panel,
-)
+from tests.backend.series import all_windows, make_model, make_panel
 
 RANDOM = np.random.default_rng(6)
 LAYOUT = Layout(
