@@ -17,5 +17,7 @@ def put_part(document: Path, report: str) -> None:
     heading = part.partition("\n")[0]
     text = document.read_text() if document.exists() else ""
     parts = re.split(r"^(?=## )", text, flags=re.MULTILINE)
-    others = [one.strip() for one in parts if one.partition("\n")[0] != heading]
-    document.write_text("\n\n".join([*filter(None, others), part]) + "\n")
+    headings = [one.partition("\n")[0] for one in parts]
+    place = headings.index(heading) if heading in headings else len(parts)
+    parts[place : place + 1] = [part]
+    document.write_text("\n\n".join(filter(None, map(str.strip, parts))) + "\n")
