@@ -3,7 +3,7 @@
 A forecaster is a function that takes a ``Dataset`` and a seed, fits on the training
 series, and returns a ``Forecast``. Libraries are imported inside, so that a missing one
 fails alone. Ours are told the season and a seed, and in darts also the horizon and a
-lookback of 336 hours or 36 months (120 months for the pretrained one).
+lookback of 336 hours or 36 months (336 months for the pretrained one).
 """
 
 from __future__ import annotations
@@ -225,7 +225,7 @@ OURS: dict[str, Callable[[Dataset, int], Forecast]] = {
     "sktime-pretrained-200-steps": functools.partial(
         ours_in_sktime, "Pretrained", fine_tune_steps=200
     ),
-    "darts-pretrained": functools.partial(ours_in_darts, "Pretrained", months=120),
+    "darts-pretrained": functools.partial(ours_in_darts, "Pretrained", months=336),
 }
 OURS["sktime-vanilla-and-pretrained"] = functools.partial(
     averaged, [OURS["sktime-vanilla"], OURS["sktime-pretrained-200-steps"]]

@@ -34,6 +34,11 @@ cycle (0.2)
     A wave of log-uniform length from 8 to 200 steps, which rises faster than it falls,
     or slower, and is sharper above than below, or not. Its speed and its size are
     autoregressions of phi 0.98; log-normal, median 0.35, sigma 1.
+swinging (0.2)
+    No season, but a cycle as above, 6 times as large, in 0.6 of them, and in 0.7 an
+    autoregression of the second order that swings by itself: in log-uniform 6 to 200
+    steps, with a memory of log-uniform 0.3 to 4 swings, and a deviation of log-normal,
+    median 2, sigma 1.
 random walk (0.5)
     Steps of Student t (4 degrees of freedom), times log-normal, median 0.15, sigma 0.8,
     times the root of 12 over the period, which is 0.5 to 2: a year's step is larger
@@ -130,9 +135,11 @@ def draw_series(
     values = _calmed(random, values)
     values += _noise(random, n_series, n_steps)
     values += _shocks(random, pace, n_steps)
-    values += _season(random, periods, pace, n_steps)
+    is_swinging = _chosen(random, n_series, 0.2)
+    values += np.where(is_swinging, 0.0, _season(random, periods, pace, n_steps))
     values += _trend(random, pace, n_steps)
-    values += _cycle(random, n_series, n_steps)
+    values += _cycle(random, n_series, n_steps, 0.2)
+    values += is_swinging * _swings(random, n_series, n_steps)
     values += _holidays(random, periods, n_steps)
     values = _grown(random, values)
     values = _by_calendar(random, values, periods)
@@ -267,10 +274,10 @@ def _wandering(random: Generator, pace: np.ndarray, n_steps: int) -> np.ndarray:
     return total
 
 
-def _cycle(random: Generator, n_series: int, n_steps: int) -> np.ndarray:
-    """Draw waves that have no fixed length."""
+def _cycle(random: Generator, n_series: int, n_steps: int, share: float) -> np.ndarray:
+    """Draw waves that have no fixed length, for a share of the series."""
     total = np.zeros((n_series, n_steps))
-    rows = _chosen(random, n_series, 0.2)[:, 0]
+    rows = _chosen(random, n_series, share)[:, 0]
     n_rows = int(rows.sum())
     length = np.exp(random.uniform(np.log(8), np.log(200), (n_rows, 1)))
     slowly = np.full(n_rows, 0.98)
@@ -286,11 +293,26 @@ def _cycle(random: Generator, n_series: int, n_steps: int) -> np.ndarray:
     return total
 
 
+def _swings(random: Generator, n_series: int, n_steps: int) -> np.ndarray:
+    """Draw large cycles, with a shape or kept going by noise."""
+    length = np.exp(random.uniform(np.log(6), np.log(200), n_series))
+    memory = length * np.exp(random.uniform(np.log(0.3), np.log(4), n_series))
+    turning = _remembered(random, np.exp(2j * np.pi / length - 1 / memory), n_steps)
+    turning = turning.real * _log_normal(random, n_series, 2.0, 1.0)
+    turning *= _chosen(random, n_series, 0.7)
+    return turning + 6 * _cycle(random, n_series, n_steps, 0.6)
+
+
 def _remembered(random: Generator, phi: np.ndarray, n_steps: int) -> np.ndarray:
-    """Draw autoregressions of the first order with a deviation of 1, or walks."""
-    innovation = np.sqrt(np.maximum(1 - phi**2, 1e-3))
-    noise = random.normal(size=(n_steps, len(phi))) * innovation
-    noise[0] = random.normal(size=len(phi))
+    """Draw autoregressions of the first order with a deviation of 1, or walks.
+
+    Complex ones turn, and both of their parts have that deviation.
+    """
+    shape = (n_steps, len(phi))
+    noise = random.normal(size=shape)
+    if np.iscomplexobj(phi):
+        noise = noise + 1j * random.normal(size=shape)
+    noise[1:] *= np.sqrt(np.maximum(1 - np.abs(phi) ** 2, 1e-3))
     for step in range(1, n_steps):
         noise[step] += phi * noise[step - 1]
     return noise.T

@@ -5,13 +5,15 @@
 The file is written when the training ends. Until then the state of the training stands
 beside it, and the same command goes on from there after an interruption, to the same
 network, bit for bit on the same machine. Every step draws fresh series, by the seed and
-the number of the step. Now and then the network forecasts held-out synthetic series.
+the number of the step; ``--workers 1`` draws them ahead in a process of its own, which
+changes the time alone. Now and then the network forecasts held-out synthetic series.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,23 +22,26 @@ from typing import Any
 import numpy as np
 import torch
 from synthetic import draw_series
+from torch.utils.data import DataLoader, Dataset
 
 from lstm_forecasters.backend.checkpoints import Checkpoint, fingerprint
 from lstm_forecasters.backend.features import NetworkInput
 from lstm_forecasters.backend.files import Archive, pack, write_atomically
 from lstm_forecasters.backend.forecasting import forecast
+from lstm_forecasters.backend.gaps import fill_gaps
 from lstm_forecasters.backend.likelihoods import QuantileLikelihood
 from lstm_forecasters.backend.model import ForecastModel
 from lstm_forecasters.backend.pretrained import layout_of, references_of
 from lstm_forecasters.backend.recipe import PRECISIONS, Recipe
+from lstm_forecasters.backend.references import window_errors
 from lstm_forecasters.backend.training import Trainer
-from lstm_forecasters.backend.windows import Panel, WindowBatch, Windows
+from lstm_forecasters.backend.windows import Layout, Panel, WindowBatch, Windows
 from lstm_forecasters.specs import LONG_SEASON, PretrainedLSTM
 
 LEVELS = (0.025, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.975)
 LAYOUT = layout_of(period=LONG_SEASON)
 SHORTEST_HISTORY = 6
-SHARES_OF_LENGTHS = {48: 0.22, 96: 0.3, 168: 0.26, 336: 0.22}
+SHARES_OF_LENGTHS = {48: 0.2, 96: 0.26, 120: 0.16, 168: 0.16, 336: 0.22}
 """How often a batch holds histories of up to so many steps, and more than the length
 before."""
 
@@ -46,14 +51,24 @@ HELD_OUT_SEED = 2**32 - 1
 
 
 class SyntheticWindows(Windows):
-    """Windows of series with many seasons, of which each has its own references."""
+    """Windows of series with many seasons, each as a forecast of it alone reads it."""
 
     def gather(self, *args: Any, **kwargs: Any) -> WindowBatch:
-        """Gather windows, in which the seventh season counts only where it would."""
+        """Gather windows, whose gaps and references are those of their own season."""
+        lookback, horizon = self.layout.lookback, self.layout.horizon
         batch = super().gather(*args, **kwargs)
-        seasons = enumerate(batch.period.tolist())
-        alone = [row for row, period in seasons if len(references_of(period)) == 1]
-        batch.reference_errors[alone, :, 1:] = torch.inf
+        known = batch.history.masked_fill(batch.observed == 0, torch.nan)
+        batch.scale_floor.zero_()
+        batch.reference_errors.fill_(torch.inf)  # then the season before counts alone
+        for period in batch.period.unique().tolist():
+            rows = torch.nonzero(batch.period == period)[:, 0]
+            history, observed = fill_gaps(known[rows], period)
+            batch.history[rows], batch.observed[rows] = history, observed
+            seasons = references_of(period, lookback)
+            if len(seasons) > 1:
+                read = history[:, -lookback:]
+                errors = window_errors(read, period, seasons, horizon)
+                batch.reference_errors[rows] = errors
         return batch
 
 
@@ -88,16 +103,41 @@ def draw(seed: list[int], n_series: int, length: int | None = None) -> Drawn:
     return Drawn(panel, SyntheticWindows(panel, layout, periods), series, steps)
 
 
-class SyntheticTrainer(Trainer):
-    """A trainer whose every batch is drawn anew."""
+@dataclass(frozen=True)
+class Batches(Dataset):
+    """The batch of each step, drawn anew, and what its windows hold."""
 
     seed: int
+    size: int
+
+    def __getitem__(self, step: int) -> tuple[WindowBatch, Layout]:
+        """Draw a batch."""
+        drawn = draw([self.seed, step], self.size // WINDOWS_OF_SERIES)
+        batch = drawn.windows.gather(drawn.series, drawn.steps, with_target=True)
+        return batch, drawn.windows.layout
+
+
+class SyntheticTrainer(Trainer):
+    """A trainer whose every batch is drawn anew, by other processes or here."""
+
+    seed: int
+    n_workers: int
+
+    @functools.cached_property
+    def _batches(self) -> Iterator[tuple[WindowBatch, Layout]]:
+        """The batches of all steps that are to come."""
+        loader = DataLoader(
+            Batches(self.seed, self.batch_size),
+            batch_size=None,
+            sampler=range(self.n_done, self.n_steps),
+            num_workers=self.n_workers,
+            generator=torch.Generator(),
+        )
+        return iter(loader)
 
     def _next_batches(self, most: int) -> Iterator[NetworkInput]:
         """Return the batch of the next step; the loss is a mean over its windows."""
-        drawn = draw([self.seed, self.n_done], self.batch_size // WINDOWS_OF_SERIES)
-        batch = drawn.windows.gather(drawn.series, drawn.steps, with_target=True)
-        self.model.layout = drawn.windows.layout
+        batch, self.model.layout = next(self._batches)
         with torch.no_grad():
             columns = self.model.prepare(batch.to(self.device))
         columns.weight = columns.weight / columns.weight.sum()
@@ -150,6 +190,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", default="float32", choices=PRECISIONS)
+    parser.add_argument("--workers", type=int, default=0, help="which draw batches")
     parser.add_argument("--every", type=int, default=500, help="steps between looks")
     given = parser.parse_args()
     spec = PretrainedLSTM(
@@ -177,7 +218,7 @@ def main() -> None:
         verbose=True,
         checkpoint=Checkpoint(given.file.with_suffix(".state"), mark),
     )
-    trainer.seed = given.seed
+    trainer.seed, trainer.n_workers = given.seed, given.workers
     print(f"{sum(one.numel() for one in model.parameters())} weights")
     looks = [*range(given.every, given.steps, given.every), given.steps]
     for _ in trainer.pauses(looks):

@@ -34,10 +34,6 @@ __all__ = [
 LOOKBACK = 336
 """Time steps that the network was trained to read: two weeks of hours."""
 
-SHORT_LOOKBACK = 120
-"""Time steps that it reads where a season has fewer than ``LONG_SEASON``: ten years of
-months. What came before distracts from the years to come more than it says of them."""
-
 HORIZON = 48
 """Time steps that it was trained to forecast."""
 
@@ -58,8 +54,7 @@ PLENTY_OF_VALUES = 2500
 
 def lookback_of(period: int) -> int:
     """Return how many of the latest time steps to read, two seasons at least."""
-    enough = LOOKBACK if period >= LONG_SEASON else SHORT_LOOKBACK
-    return max(enough, 2 * period)
+    return max(LOOKBACK, 2 * period)
 
 
 def references_of(period: int, lookback: int = LOOKBACK) -> tuple[int, ...]:

@@ -42,9 +42,8 @@ class PretrainedLSTMModel(BaseLSTMModel):
     Parameters
     ----------
     input_chunk_length : int
-        Latest time steps that the network reads; it was trained to read up to 336.
-        336 of hours and 120 of days, months or quarters are good choices. Shorter
-        series are padded on the left, masked.
+        Latest time steps that the network reads; it was trained to read up to 336,
+        which is a good choice. Shorter series are padded on the left, masked.
     output_chunk_length : int
         Time steps that are forecast in one go, and trained on in fine-tuning.
         ``predict`` forecasts any ``n``.

@@ -46,9 +46,8 @@ class PretrainedLSTMForecaster(BaseLSTMForecaster):
     Parameters
     ----------
     window_length : int or None, default=None
-        Latest time steps that the network reads, a season at least. ``None`` takes 336
-        where a season has 24 or more, 120 where it has fewer, as months do, and two
-        seasons where these are more.
+        Latest time steps that the network reads, a season at least. ``None`` takes the
+        336 that it was trained to read, and two seasons where these are more.
     horizon : int or None, default=None
         Time steps that are forecast in one go, and trained on in fine-tuning. ``None``
         takes the largest step of ``fh`` in ``fit``, and 48 at most. Any ``fh`` can be

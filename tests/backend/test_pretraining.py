@@ -128,7 +128,7 @@ def test_slopes_and_cycles_have_their_shares_and_are_smooth(synthetic):
     random = np.random.default_rng(0)
     for drawn, share in (
         (synthetic._wandering(random, pace(2000, 200), 200), 0.35),
-        (synthetic._cycle(random, 2000, 200), 0.2),
+        (synthetic._cycle(random, 2000, 200, 0.2), 0.2),
     ):
         is_there = drawn.any(1)
         assert is_there.mean() == pytest.approx(share, abs=0.03)
@@ -141,6 +141,7 @@ PARTS = [
     "trend",
     "wandering",
     "cycle",
+    "swings",
     "random_walk",
     "autoregression",
     "level_shifts",
@@ -155,6 +156,10 @@ PARTS = [
     "with_outliers",
     "with_gaps",
 ]
+
+
+CHANGES = ["calmed", *PARTS[PARTS.index("grown") :]]
+"""Parts that change what is there, in place of adding to it."""
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -173,7 +178,7 @@ def test_every_part_is_in_the_series(synthetic, monkeypatch, part):
 
 
 def test_cycles_lean_to_both_sides_and_are_sharper_above_or_below(synthetic):
-    cycles = synthetic._cycle(np.random.default_rng(0), 4000, 400)
+    cycles = synthetic._cycle(np.random.default_rng(0), 4000, 400, 0.2)
     cycles = cycles[cycles.any(1)]
     rising = (np.diff(cycles, axis=1) > 0).mean(1)
     assert np.quantile(rising, 0.15) < 0.4
@@ -182,6 +187,60 @@ def test_cycles_lean_to_both_sides_and_are_sharper_above_or_below(synthetic):
     skewness = (centred**3).mean(1)
     assert np.quantile(skewness, 0.15) < -0.5
     assert np.quantile(skewness, 0.85) > 0.5
+
+
+def test_autoregressions_turn_and_fade_as_they_are_told(synthetic):
+    length, memory, n_steps = 20, 40, 4000
+    turn = np.exp(2j * np.pi / length - 1 / memory)
+    swings = synthetic._remembered(
+        np.random.default_rng(0), np.full(200, turn), n_steps
+    ).real
+    assert swings.std() == pytest.approx(1, abs=0.02)
+    for lag, sign in ((length // 2, -1), (length, 1), (3 * length, 1)):
+        memorized = (swings[:, lag:] * swings[:, :-lag]).mean()
+        assert memorized == pytest.approx(sign * np.exp(-lag / memory), abs=0.03)
+
+
+def test_swings_have_lengths_and_sizes_as_said(synthetic, monkeypatch):
+    monkeypatch.setattr(synthetic, "_cycle", lambda _, *shape: np.zeros(shape[:2]))
+    swings = synthetic._swings(np.random.default_rng(0), 2000, 4000)
+    is_there = swings.any(1)
+    assert is_there.mean() == pytest.approx(0.7, abs=0.03)
+    swings = swings[is_there]
+    assert np.median(swings.std(1)) == pytest.approx(2, rel=0.1)
+    spectrum = (np.abs(np.fft.rfft(swings, axis=1)) ** 2).sum(0)
+    assert spectrum[4000 // 300 : 4000 // 5].sum() > 0.9 * spectrum.sum()
+    length = 2 * 4000 / (np.diff(np.sign(swings), axis=1) != 0).sum(1)
+    assert np.median(length) < np.sqrt(6 * 200)  # noise crosses zero more often
+    assert np.quantile(length, 0.95) == pytest.approx(100, rel=0.4)
+
+
+def test_a_fifth_of_the_series_swing_and_have_no_season(synthetic, monkeypatch):
+    added = {"season": 1.0, "cycle": 10.0, "swings": 100.0}
+    for part in PARTS:
+
+        def drawn(random, first, *given, part=part):
+            if part in CHANGES:
+                return first
+            n_series = first if np.ndim(first) == 0 else len(first)
+            return np.full((n_series, 60), added.get(part, 0.0))
+
+        monkeypatch.setattr(synthetic, f"_{part}", drawn)
+    values, _ = synthetic.draw_series(np.random.default_rng(0), 2000, 60)
+    np.testing.assert_array_equal(np.unique(values), [11, 110])
+    assert (values[:, 0] == 110).mean() == pytest.approx(0.2, abs=0.03)
+
+
+def test_cycles_of_swings_are_larger(synthetic, monkeypatch):
+    """Six times, and in three fifths of them."""
+    monkeypatch.setattr(
+        synthetic, "_remembered", lambda _, phi, n: np.zeros((len(phi), n), phi.dtype)
+    )
+    swings = synthetic._swings(np.random.default_rng(0), 4000, 100)
+    cycles = synthetic._cycle(np.random.default_rng(0), 4000, 100, 0.6)
+    sizes = [np.ptp(one[one.any(1)], axis=1) for one in (swings, cycles)]
+    assert swings.any(1).mean() == pytest.approx(0.6, abs=0.03)
+    assert np.median(sizes[0]) == pytest.approx(6 * np.median(sizes[1]), rel=0.15)
 
 
 def test_slopes_of_half_of_the_trends_never_change(synthetic):
@@ -336,18 +395,21 @@ def test_histories_have_all_lengths(scripts):
         assert (last + train.LAYOUT.horizon == one.windows.lengths).all()
 
 
-def test_windows_are_those_that_a_forecast_reads(scripts):
-    """Each as if it were alone, in windows of its own season."""
+@pytest.mark.parametrize("length", [48, 96, 120, 168, 336])
+def test_windows_are_those_that_a_forecast_reads(scripts, length):
+    """Each as if it were alone, in windows of its own season, gaps and all."""
     train = scripts["train"]
     model = train.new_model(train.PretrainedLSTM(hidden_size=4), 0)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.uniform_(-0.3, 0.3)
-    drawn = train.draw([0, 1], 10, 96)
+    drawn = train.draw([0, 1], 30, length)
     series, steps = drawn.series.numpy(), drawn.steps.numpy()
+    starts, periods = drawn.panel.starts, drawn.windows._periods
+    assert np.isnan(drawn.panel.values).any()
+    assert (periods == 24).any()  # whose week counts, too, where it is known
     model.layout = drawn.windows.layout
     found = forecast(model, drawn.windows, series, steps, 48).points()
-    starts, periods = drawn.panel.starts, drawn.windows._periods
     for row, (number, step) in enumerate(zip(series, steps, strict=True)):
         past = drawn.panel.values[starts[number] : starts[number] + step]
         model.layout = layout_of(int(periods[number]))
@@ -384,3 +446,21 @@ def test_training_is_resumed_and_ends_at_the_same_file(scripts, monkeypatch, tmp
     assert whole.read_bytes() == resumed.read_bytes()
     assert sorted(tmp_path.iterdir()) == [resumed, whole]
     assert read_archive(whole).models[0].layout == train.LAYOUT
+
+
+def test_batches_that_are_drawn_ahead_are_the_same(scripts, monkeypatch, tmp_path):
+    train = scripts["train"]
+    small = ["--steps", 6, "--batch-size", 8, "--hidden-size", 4, "--every", 4]
+    monkeypatch.setattr(train, "HELD_OUT", 20)
+    draw, drawn = train.draw, []
+
+    def drawing(seed, *args):
+        drawn.append(seed)
+        return draw(seed, *args)
+
+    monkeypatch.setattr(train, "draw", drawing)
+    for n_workers in (0, 1):
+        file = tmp_path / f"{n_workers}.net"
+        run(train, monkeypatch, file, *small, "--workers", n_workers)
+    assert drawn.count([0, 5]) == 1  # the worker draws elsewhere
+    assert (tmp_path / "0.net").read_bytes() == (tmp_path / "1.net").read_bytes()

@@ -63,23 +63,20 @@ def test_a_season_of_any_length_is_forecast(period):
     forecast = forecaster.predict(fh=range(1, 49)).ravel()
     truth = 10 * np.sin(2 * np.pi * (3 * period + np.arange(48)) / period)
     assert np.abs(forecast - truth).mean() < 2
-    least = 336 if period >= 24 else 120
-    assert forecaster.network_.layout.lookback == max(2 * period, least)
+    assert forecaster.network_.layout.lookback == max(2 * period, 336)
 
 
-@pytest.mark.parametrize(
-    ("period", "lookback"), [(1, 120), (12, 120), (23, 120), (24, 336), (168, 336)]
-)
-def test_how_much_of_the_past_is_read_depends_on_the_season(period, lookback):
+@pytest.mark.parametrize("period", [1, 12, 24, 168])
+@pytest.mark.parametrize(("window_length", "lookback"), [(None, 336), (170, 170)])
+def test_how_much_of_the_past_is_read(period, window_length, lookback):
+    forecaster = PretrainedLSTMForecaster(sp=period, window_length=window_length)
     long = np.random.default_rng(0).normal(size=400).cumsum()
-    fh = range(1, 13)
-    forecast = PretrainedLSTMForecaster(sp=period).fit(long).predict(fh=fh)
-    latest = PretrainedLSTMForecaster(sp=period).fit(long[-lookback:])
-    assert_allclose(latest.predict(fh=fh), forecast, rtol=1e-6)
-    fewer = PretrainedLSTMForecaster(sp=period).fit(long[1 - lookback :])
-    assert not np.allclose(fewer.predict(fh=fh), forecast, rtol=1e-6)
-    given = PretrainedLSTMForecaster(sp=period, window_length=336).fit(long)
-    assert given.network_.layout.lookback == 336
+    forecast, latest, fewer = (
+        forecaster.fit(long[-known:]).predict(fh=range(1, 13))
+        for known in (400, lookback, lookback - 1)
+    )
+    assert_allclose(latest, forecast, rtol=1e-6)
+    assert not np.allclose(fewer, forecast, rtol=1e-6)
 
 
 def test_X_has_no_effect_without_fine_tuning_and_one_with_it(y, X):

@@ -12,7 +12,7 @@ from lstm_forecasters.specs import PretrainedLSTM
 
 __all__ = ["READ_LENGTHS", "PretrainedSeq2SeqLSTM"]
 
-READ_LENGTHS = (48, 96, 168, 336)
+READ_LENGTHS = (48, 96, 120, 168, 336)
 """Time steps that the encoder reads: the fewest of these that hold a series."""
 
 
