@@ -3,7 +3,7 @@
 A forecaster is a function that takes a ``Dataset`` and a seed, fits on the training
 series, and returns a ``Forecast``. Libraries are imported inside, so that a missing one
 fails alone. Ours are told the season and a seed, and in darts also the horizon and a
-lookback of 336 hours or 36 months (336 months for the pretrained one).
+lookback of 336 hours or 36 months, 336 of either for the pretrained one.
 """
 
 from __future__ import annotations

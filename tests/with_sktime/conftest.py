@@ -84,6 +84,9 @@ LEARNS_MORE = {
     ),
     "one_network_learns_from_all_series": "it has learnt from many series before",
     "pretraining_pays_on_a_short_series": "it has learnt from many series before",
+    "ten_times_the_window_stays_at_the_level_of_the_series": (
+        "in a window of one season, a season looks like any swing (test_pretrained.py)"
+    ),
 }
 """Tests of what a network that is trained from the beginning does better."""
 

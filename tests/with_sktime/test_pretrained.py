@@ -79,6 +79,21 @@ def test_how_much_of_the_past_is_read(period, window_length, lookback):
     assert not np.allclose(fewer, forecast, rtol=1e-6)
 
 
+@pytest.mark.parametrize("fine_tune_steps", [0, 6])
+def test_far_ahead_a_series_stays_at_its_level_and_in_its_season(y, fine_tune_steps):
+    forecaster = PretrainedLSTMForecaster(
+        window_length=24, horizon=6, fine_tune_steps=fine_tune_steps, random_state=0
+    )
+    fh = range(1, 121)
+    forecast = forecaster.fit(y).predict(fh=fh)
+    assert_allclose(forecast, y[-12:].mean(), atol=50)
+    assert np.corrcoef(forecast[-12:], y[-12:])[0, 1] > 0.9
+    outer = forecaster.predict_quantiles(fh=fh, alpha=[0.1, 0.9]).to_numpy()
+    assert_allclose(outer, y[-12:].mean(), atol=200)
+    width = outer[:, 1] - outer[:, 0]
+    assert width[-12:].mean() > width[:12].mean()
+
+
 def test_X_has_no_effect_without_fine_tuning_and_one_with_it(y, X):
     plain = PretrainedLSTMForecaster().fit(y, fh=FH).predict()
     ignored = PretrainedLSTMForecaster(past_covariates=["ads"]).fit(y, X, fh=FH)
