@@ -7,7 +7,7 @@ past can be hidden:
     python examples/pretraining/folds.py DATA_FOLDER
     python examples/pretraining/folds.py DATA_FOLDER window_length=96
     python examples/pretraining/folds.py DATA_FOLDER fine_tune_steps=200 random_state=0
-    python examples/pretraining/folds.py DATA_FOLDER --sets milk --missing 0.1
+    python examples/pretraining/folds.py DATA_FOLDER --missing 0.1 --sets milk
 
 The folder holds tourism_monthly.csv.gz, cif2016.csv.gz, m4_hourly.csv.gz, ETTh1.csv.gz
 and the four monthly series as darts ships them: AirPassengers.csv,
@@ -64,7 +64,7 @@ def rows_of(folder: Path, name: str) -> Iterator[tuple[str, list[Fold]]]:
         frame = pd.read_csv(folder / file).query("split == 'train'")
         whole = [one["y"].to_numpy(float) for _, one in frame.groupby("id")]
         for number in range(n_folds):
-            cut = [y[: len(y) - number * horizon] for y in whole]
+            cut = [y[: max(0, len(y) - number * horizon)] for y in whole]
             kept = [y for y in cut if len(y) - horizon > 2 * season]
             yield f"{name}, fold {number + 1}", [cut_off(kept, horizon, season)]
     elif name in HOURS:
@@ -101,8 +101,10 @@ def score(fold: Fold, settings: dict[str, object], missing: float) -> np.ndarray
     steps = [np.abs(y[fold.season :] - y[: -fold.season]).mean() for y in fold.train]
     errors = [np.abs(points - fold.test).mean(1) for points in (median, naive)]
     held = ((lower <= fold.test) & (fold.test <= upper)).mean(1)
-    scores = np.array([errors[0] / steps, errors[1] / steps, held])
-    return scores[:, np.array(steps) > 0]
+    changes = np.array(steps) > 0
+    scores = np.array([*errors, held])[:, changes]
+    scores[:2] /= np.array(steps)[changes]
+    return scores
 
 
 def main() -> None:
@@ -111,9 +113,11 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("settings", nargs="*", help="name=value, in place of defaults")
     parser.add_argument("--sets", nargs="+", default=SETS, choices=SETS)
-    parser.add_argument("--missing", type=float, default=0.0, help="share of the past")
+    parser.add_argument(
+        "--missing", type=float, default=0.0, help="share of the past to hide"
+    )
     given = parser.parse_intermixed_args()
-    pairs = (setting.split("=") for setting in given.settings)
+    pairs = (setting.split("=", 1) for setting in given.settings)
     settings = {name: ast.literal_eval(value) for name, value in pairs}
     torch.set_num_threads(1)
     for name in given.sets:

@@ -35,10 +35,10 @@ cycle (0.2)
     or slower, and is sharper above than below, or not. Its speed and its size are
     autoregressions of phi 0.98; log-normal, median 0.35, sigma 1.
 swinging (0.2)
-    No season, but a cycle as above, 6 times as large, in 0.6 of them, and in 0.7 an
-    autoregression of the second order that swings by itself: in log-uniform 6 to 200
-    steps, with a memory of log-uniform 0.3 to 4 swings, and a deviation of log-normal,
-    median 2, sigma 1.
+    In place of the season, beside all else: a cycle as above, 6 times as large, in 0.6
+    of them, and in 0.7 an autoregression of the second order that swings by itself, in
+    log-uniform 6 to 200 steps, with a memory of log-uniform 0.3 to 4 swings, and a
+    deviation of log-normal, median 2, sigma 1.
 random walk (0.5)
     Steps of Student t (4 degrees of freedom), times log-normal, median 0.15, sigma 0.8,
     times the root of 12 over the period, which is 0.5 to 2: a year's step is larger

@@ -190,7 +190,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", default="float32", choices=PRECISIONS)
-    parser.add_argument("--workers", type=int, default=0, help="which draw batches")
+    parser.add_argument("--workers", type=int, default=0, help="that draw ahead")
     parser.add_argument("--every", type=int, default=500, help="steps between looks")
     given = parser.parse_args()
     spec = PretrainedLSTM(

@@ -728,7 +728,7 @@ def check_a_season_is_forecast_better_than_repeated(make):
 
 @conformance
 def check_the_step_after_an_autoregression_is_forecast(make):
-    """An optimal forecast errs by the noise alone, of two steps by 1.38 of it."""
+    """An optimal forecast errs by the noise; one that is a step late by 1.38 of it."""
     noise = np.random.default_rng(0).normal(size=700)
     values = np.zeros(700)
     for step in range(1, 700):
